@@ -1,0 +1,11 @@
+execute_process(COMMAND git -C ${SOURCE} describe --always --dirty --abbrev=12
+                OUTPUT_VARIABLE REVISION OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT REVISION)
+  set(REVISION unknown)
+endif()
+file(CONFIGURE OUTPUT ${OUT} @ONLY CONTENT
+[[#define EF_BUILD_VERSION "@VERSION@"
+#define EF_BUILD_REVISION "@REVISION@"
+#define EF_BUILD_COMPILER "@COMPILER@"
+#define EF_BUILD_TYPE "@BUILD@"
+]])

@@ -1,0 +1,17 @@
+/* Text from a model: greedy or sampled, with a key-value cache or without it (equal tokens: a test). */
+#pragma once
+
+#include "model/model.h"
+
+typedef struct ef_sampling {
+  double temperature; /* 0: greedy (lowest index on ties) */
+  size_t top_k;       /* 0: all */
+  uint64_t seed;      /* token i draws from (seed, EF_RNG_SAMPLE, 0, i) */
+  int32_t stop;       /* token that ends the text; negative: none */
+  bool cache;
+} ef_sampling;
+
+/* Appends up to n tokens behind the `length` tokens of `ids` (room for length + n); `*made` is how many. The window
+ * slides when max_positions is reached. EF_MACHINE, EF_INPUT (empty prompt). Local. */
+ef_status ef_generate(const ef_model *model, const ef_kernels *kernels, const ef_sampling *sampling, int32_t *ids,
+                      size_t length, size_t n, size_t *made);

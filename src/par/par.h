@@ -1,0 +1,79 @@
+/* MPI behind one struct: communicators, agreement on errors, and collectives whose results do not depend on the number of
+ * ranks. The only folder (beside store/ and main.c) that sees MPI.
+ *
+ * Rank 0 is the root. Every rank runs one thread. All functions marked Collective are called by all ranks of the world in
+ * the same order. MPI failures are EF_MACHINE.
+ */
+#pragma once
+
+#include "base/status.h"
+#include <mpi.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ef_par {
+  MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors returned; owned */
+  MPI_Comm node;  /* ranks that share memory; owned */
+  int rank, size;
+  int node_rank, node_size;
+  size_t chunk;          /* bytes of the largest message handed to MPI in one call */
+  MPI_Request *requests; /* (2*size) of the swap under way, owned */
+  bool finalizes;        /* MPI was started by ef_par_start */
+} ef_par;
+
+/* Starts MPI (if it is not started) and duplicates the communicators. EF_MACHINE. Collective. */
+ef_status ef_par_start(int *argc, char ***argv, ef_par *par);
+/* Frees, and finalises MPI if ef_par_start started it; called by every rank at a clean end. Collective. */
+void ef_par_finish(ef_par *par);
+/* Ends all ranks at once with this exit code: for a failure that the others do not know of. Local. */
+_Noreturn void ef_par_abort(ef_par *par, int exit_code);
+
+static inline bool ef_par_root(const ef_par *par) { return par->rank == 0; }
+
+/* Turns an MPI return code into a status that keeps MPI's text. Local. */
+ef_status ef_mpi(int code, const char *what);
+
+/* Largest message handed to MPI in one call, 1 .. 2^31-1 bytes (the start value is 2^30); tests lower it, on all ranks
+ * alike, to force the split. Local. */
+void ef_par_set_chunk(ef_par *par, size_t bytes);
+
+/* ---- agreement ---------------------------------------------------------------------------------------- */
+
+/* All ranks leave with the same status: that of the lowest rank that failed, with its message ("rank 2: ..." before it,
+ * unless all failed alike). Called before a collective that follows a step which may fail on some ranks only.
+ * Collective. */
+ef_status ef_agree(ef_par *par, ef_status status);
+
+/* True on all ranks if `flag` is true on any. Collective. */
+ef_status ef_any(ef_par *par, bool flag, bool *any);
+
+ef_status ef_barrier(ef_par *par);
+
+/* ---- data --------------------------------------------------------------------------------------------- */
+
+/* `bytes` of data from the root (or `from`) to all; split above the chunk. Collective. */
+ef_status ef_bcast(ef_par *par, int from, void *data, size_t bytes);
+/* A block of unknown size: on `from` data and size are given, elsewhere counted memory is allocated (and freed by the
+ * caller). Collective. */
+ef_status ef_bcast_block(ef_par *par, int from, void **data, size_t *bytes);
+
+/* Point to point, split above the chunk. Local to the two ranks. */
+ef_status ef_send(ef_par *par, int to, int tag, const void *data, size_t bytes);
+ef_status ef_recv(ef_par *par, int from, int tag, void *data, size_t bytes);
+
+/* Every rank's `count` numbers to all, by rank: all (size*count). Collective. */
+ef_status ef_allgather_i64(ef_par *par, const int64_t *mine, size_t count, int64_t *all);
+ef_status ef_allgather_f64(ef_par *par, const double *mine, size_t count, double *all);
+
+/* What this rank sends to and receives from one other rank. */
+typedef struct ef_pair {
+  const void *send;
+  void *recv;
+  size_t send_bytes, recv_bytes; /* what one side sends the other must expect; 0: no message */
+} ef_pair;
+
+/* All-to-all of different sizes: pairs (size), the own entry is passed over. `begin` posts the messages and `end` waits
+ * for them, so that computation may stand between; one swap at a time, with the same arguments in both. Messages above
+ * the chunk are split. Nothing is allocated. Collective. */
+ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs);
+ef_status ef_swap_end(ef_par *par, int tag, const ef_pair *pairs);
