@@ -1,0 +1,21 @@
+/* Numbers of the units of work: the name of a random stream and of a part file, never a rank.
+ */
+#pragma once
+
+#include <stdint.h>
+
+typedef enum ef_unit_kind {
+  EF_UNIT_FAMILY = 1,  /* common start of a family entry */
+  EF_UNIT_BASE_START,  /* common start of the bases */
+  EF_UNIT_DEVICE,      /* local training */
+  EF_UNIT_PROXY,       /* mean of a cluster */
+  EF_UNIT_BASE,        /* distillation of a base */
+  EF_UNIT_TUNE,        /* tuning of the merged model */
+  EF_UNIT_PUBLIC_ONLY, /* the control without devices */
+  EF_UNIT_KIND_COUNT
+} ef_unit_kind;
+
+/* "family", "device", ...: the first part of a part file's name. Pure. */
+const char *ef_unit_name(ef_unit_kind kind);
+
+static inline uint64_t ef_unit(ef_unit_kind kind, uint64_t index) { return (uint64_t)kind << 32 | index; }
