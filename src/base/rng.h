@@ -14,6 +14,7 @@ typedef enum ef_purpose {
   EF_RNG_PARTITION,  /* documents to devices */
   EF_RNG_FAMILY,     /* family of each device */
   EF_RNG_BATCH,      /* training windows; unit = trained unit, step = optimiser step */
+  EF_RNG_MIXTURE,   /* stream that a window comes from; unit = trained unit and window */
   EF_RNG_DROPOUT,    /* devices that fail to upload */
   EF_RNG_PROJECTION, /* projection of the data embedding */
   EF_RNG_KMEANS,     /* k-means seeding; step = restart */

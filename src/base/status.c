@@ -46,7 +46,8 @@ ef_status ef_context(ef_status status, const char *fmt, ...) {
   int n = vsnprintf(message, sizeof message, fmt, args);
   va_end(args);
   if (n >= 0 && (size_t)n < sizeof message) {
-    snprintf(message + n, sizeof message - (size_t)n, ": %s", inner);
+    size_t room = sizeof message - (size_t)n;
+    snprintf(message + n, room, ": %.*s", (int)room, inner);
   }
   return status;
 }
