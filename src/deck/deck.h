@@ -1,8 +1,9 @@
 /* The input deck: YAML, every key with a type, a unit, a range and a default that works (deck/fields.def).
  *
- * An unknown, ill-typed or out-of-range key is EF_DECK with file, line, key and the nearest known key. Overrides
- * (--set section.key=value, lists as [a, b], list entries as federation.families.0.width=64) go through the same
- * checks. The resolved deck is written into the run folder and into every file of the run.
+ * An unknown, ill-typed or out-of-range key is EF_DECK with file, line, key and the nearest known key.
+ * Overrides
+ * (--set section.key=value, lists as [a, b], list entries as federation.families.0.width=64) go through the
+ * same checks. The resolved deck is written into the run folder and into every file of the run.
  */
 #pragma once
 
@@ -55,8 +56,8 @@ typedef struct ef_deck {
 #undef EF_RECIPE_REAL
 #undef EF_RECIPE_BOOL
 
-/* Reads PATH, applies `count` overrides "section.key=value" and the defaults, checks everything that one key or
- * several keys together can violate. EF_DECK: "deck.yaml:14: federation.device: unknown key; did you mean
+/* Reads PATH, applies `count` overrides "section.key=value" and the defaults, checks everything that one key
+ * or several keys together can violate. EF_DECK: "deck.yaml:14: federation.device: unknown key; did you mean
  * federation.devices?". EF_MACHINE. Local. */
 ef_status ef_deck_read(const char *path, const char *const *overrides, size_t count, ef_deck *deck);
 
@@ -67,8 +68,8 @@ ef_status ef_deck_parse(const char *name, const char *yaml, const char *const *o
 /* Releases what the deck owns. Local. */
 void ef_deck_free(ef_deck *deck);
 
-/* Writes the sections named in `sections` ("run,text"; NULL: all) of the resolved deck as YAML into counted memory:
- * equal text means equal settings. The caller frees it. Local. */
+/* Writes the sections named in `sections` ("run,text"; NULL: all) of the resolved deck as YAML into counted
+ * memory: equal text means equal settings. The caller frees it. Local. */
 ef_status ef_deck_dump(const ef_deck *deck, const char *sections, char **yaml);
 
 /* Prints the table of all keys with type, unit, range, default and help. Local. */

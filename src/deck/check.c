@@ -1,0 +1,135 @@
+#include "deck/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(ef_deck, member)
+
+static bool later(ef_mark a, ef_mark b) {
+  return a.override != b.override ? a.override > b.override : a.line > b.line;
+}
+
+/* Puts the place of that of the keys a and b which was set last before the message. */
+static ef_status blame(const ef_reader *reader, ef_status status, size_t a, size_t b) {
+  if (status == EF_OK) return EF_OK;
+  const ef_field *field = ef_field_at(a), *other = ef_field_at(b);
+  if (later(reader->marks[other - ef_fields], reader->marks[field - ef_fields])) field = other;
+  char name[EF_FIELD_NAME_BYTES];
+  snprintf(name, sizeof name, "%s.%s", field->section, field->key);
+  return ef_reader_context(reader, reader->marks[field - ef_fields], status, name);
+}
+
+/* The name of a field is made from its place: "fusion.clusters". */
+static const char *name_of(size_t offset, char out[EF_FIELD_NAME_BYTES]) {
+  const ef_field *field = ef_field_at(offset);
+  snprintf(out, EF_FIELD_NAME_BYTES, "%s.%s", field->section, field->key);
+  return out;
+}
+
+static int64_t int_at(const ef_reader *reader, size_t offset) {
+  return *(const int64_t *)(const void *)((const char *)reader->deck + offset);
+}
+
+static ef_status check_multiple(const ef_reader *reader, size_t whole, size_t part) {
+  char a[EF_FIELD_NAME_BYTES], b[EF_FIELD_NAME_BYTES];
+  int64_t n = int_at(reader, whole), m = int_at(reader, part);
+  ef_status status = EF_CHECK(n % m == 0, EF_DECK, "%s (%lld) must be a multiple of %s (%lld)",
+                              name_of(whole, a), (long long)n, name_of(part, b), (long long)m);
+  return blame(reader, status, whole, part);
+}
+
+static ef_status check_at_most(const ef_reader *reader, size_t small, size_t large) {
+  char a[EF_FIELD_NAME_BYTES], b[EF_FIELD_NAME_BYTES];
+  int64_t n = int_at(reader, small), m = int_at(reader, large);
+  ef_status status = EF_CHECK(n <= m, EF_DECK, "%s (%lld) must be at most %s (%lld)", name_of(small, a),
+                              (long long)n, name_of(large, b), (long long)m);
+  return blame(reader, status, small, large);
+}
+
+static ef_status check_global(const ef_reader *reader) {
+  const ef_deck *deck = reader->deck;
+  EF_TRY(check_multiple(reader, AT(global.experts), AT(fusion.clusters)));
+  EF_TRY(check_at_most(reader, AT(global.top_k), AT(global.experts)));
+  EF_TRY(check_multiple(reader, AT(global.width), AT(global.heads)));
+  if (deck->global.kv_heads) EF_TRY(check_multiple(reader, AT(global.heads), AT(global.kv_heads)));
+  ef_status even =
+      EF_CHECK(deck->global.width / deck->global.heads % 2 == 0, EF_DECK,
+               "width %lld over %lld heads is an odd head width; rotary positions need an even one",
+               (long long)deck->global.width, (long long)deck->global.heads);
+  EF_TRY(blame(reader, even, AT(global.width), AT(global.heads)));
+  ef_status dense = EF_CHECK(deck->global.dense_first < deck->global.layers, EF_DECK,
+                             "global.dense_first (%lld) must be below global.layers (%lld)",
+                             (long long)deck->global.dense_first, (long long)deck->global.layers);
+  return blame(reader, dense, AT(global.dense_first), AT(global.layers));
+}
+
+static ef_status check_fusion(const ef_reader *reader) {
+  EF_TRY(check_at_most(reader, AT(fusion.clusters), AT(federation.devices)));
+  EF_TRY(check_at_most(reader, AT(fusion.patch), AT(federation.context)));
+  EF_TRY(check_at_most(reader, AT(fusion.patch), AT(global.context)));
+  EF_TRY(check_multiple(reader, AT(tune.batch), AT(tune.micro_batch)));
+  int64_t width = reader->deck->fusion.vaa_width, heads = reader->deck->fusion.vaa_heads;
+  bool given = width != 0;
+  if (!given) width = reader->deck->global.width < 512 ? reader->deck->global.width : 512;
+  ef_status status = EF_CHECK(width % heads == 0, EF_DECK,
+                              "the width of view-aligned attention (%lld) must be a multiple of "
+                              "fusion.vaa_heads (%lld)",
+                              (long long)width, (long long)heads);
+  return blame(reader, status, given ? AT(fusion.vaa_width) : AT(global.width), AT(fusion.vaa_heads));
+}
+
+static ef_status check_failures(const ef_reader *reader) {
+  const ef_list *fail = &reader->deck->federation.fail;
+  for (size_t i = 0; i < fail->count; i++) {
+    char *end;
+    const char *text = fail->items[i];
+    unsigned long device = strtoul(text, &end, 10);
+    bool number = *text >= '0' && *text <= '9' && *end == '\0';
+    ef_status status = EF_CHECK(number && device < (unsigned long)reader->deck->federation.devices, EF_DECK,
+                                "\"%s\" is not the number of a device, 0 to %lld", text,
+                                (long long)reader->deck->federation.devices - 1);
+    EF_TRY(blame(reader, status, AT(federation.fail), AT(federation.devices)));
+  }
+  return EF_OK;
+}
+
+static bool is_family(const ef_family_entry *entry, const char *name) {
+  return strcmp(entry->family, name) == 0;
+}
+
+static ef_status check_family(const ef_family_entry *entry) {
+  bool fused = is_family(entry, "gpt2") || is_family(entry, "bloom");
+  int64_t kv = entry->kv_heads ? entry->kv_heads : entry->heads;
+  EF_TRY(EF_CHECK(entry->width % entry->heads == 0, EF_DECK,
+                  "width (%lld) must be a multiple of heads (%lld)", (long long)entry->width,
+                  (long long)entry->heads));
+  EF_TRY(EF_CHECK(entry->heads % kv == 0, EF_DECK, "heads (%lld) must be a multiple of kv_heads (%lld)",
+                  (long long)entry->heads, (long long)kv));
+  EF_TRY(EF_CHECK(!fused || kv == entry->heads, EF_DECK,
+                  "%s has as many key-value heads as heads: leave kv_heads 0", entry->family));
+  return EF_CHECK(fused || entry->width / entry->heads % 2 == 0, EF_DECK,
+                  "width %lld over %lld heads is an odd head width; rotary positions need an even one",
+                  (long long)entry->width, (long long)entry->heads);
+}
+
+static ef_status check_families(const ef_reader *reader) {
+  double share = 0.0;
+  for (size_t i = 0; i < reader->deck->federation.family_count; i++) {
+    char name[EF_FIELD_NAME_BYTES];
+    snprintf(name, sizeof name, "federation.families.%zu", i);
+    ef_status status = check_family(&reader->deck->federation.families[i]);
+    EF_TRY(ef_reader_context(reader, reader->family_marks[i], status, name));
+    share += reader->deck->federation.families[i].share;
+  }
+  ef_status status =
+      EF_CHECK(share > 0.0, EF_DECK, "the shares of all entries are 0: no device can draw a family");
+  return blame(reader, status, AT(federation.families), AT(federation.families));
+}
+
+ef_status ef_reader_check(const ef_reader *reader) {
+  EF_TRY(check_global(reader));
+  EF_TRY(check_fusion(reader));
+  EF_TRY(check_failures(reader));
+  return check_families(reader);
+}
