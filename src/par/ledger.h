@@ -1,7 +1,7 @@
 /* The byte ledger: every byte that crosses between a device and the server, by device, direction and class.
  *
- * It counts what is handed to the transport, not what a formula says; the formula of the method is compared with it in
- * the report and must be equal (deepfusion.md section 7).
+ * It counts what is handed to the transport, not what a formula says; the formula of the method is compared
+ * with it in the report and must be equal (deepfusion.md section 7).
  */
 #pragma once
 

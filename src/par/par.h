@@ -1,8 +1,8 @@
-/* MPI behind one struct: communicators, agreement on errors, and collectives whose results do not depend on the number of
- * ranks. The only folder (beside store/ and main.c) that sees MPI.
+/* MPI behind one struct: communicators, agreement on errors, and collectives whose results do not depend on
+ * the number of ranks. The only folder (beside store/ and main.c) that sees MPI.
  *
- * Rank 0 is the root. Every rank runs one thread. All functions marked Collective are called by all ranks of the world in
- * the same order. MPI failures are EF_MACHINE.
+ * Rank 0 is the root. Every rank runs one thread. All functions marked Collective are called by all ranks of
+ * the world in the same order. MPI failures are EF_MACHINE.
  */
 #pragma once
 
@@ -28,20 +28,26 @@ void ef_par_finish(ef_par *par);
 /* Ends all ranks at once with this exit code: for a failure that the others do not know of. Local. */
 _Noreturn void ef_par_abort(ef_par *par, int exit_code);
 
+/* One rank on its own, without MPI: collectives over it are local. For work that a rank does for itself with the code that
+ * ranks share. Needs no finish. */
+static inline ef_par ef_par_alone(void) {
+  return (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .size = 1, .node_size = 1, .chunk = 1};
+}
+
 static inline bool ef_par_root(const ef_par *par) { return par->rank == 0; }
 
 /* Turns an MPI return code into a status that keeps MPI's text. Local. */
 ef_status ef_mpi(int code, const char *what);
 
-/* Largest message handed to MPI in one call, 1 .. 2^31-1 bytes (the start value is 2^30); tests lower it, on all ranks
- * alike, to force the split. Local. */
+/* Largest message handed to MPI in one call, 1 .. 2^31-1 bytes (the start value is 2^30); tests lower it, on
+ * all ranks alike, to force the split. Local. */
 void ef_par_set_chunk(ef_par *par, size_t bytes);
 
 /* ---- agreement ---------------------------------------------------------------------------------------- */
 
-/* All ranks leave with the same status: that of the lowest rank that failed, with its message ("rank 2: ..." before it,
- * unless all failed alike). Called before a collective that follows a step which may fail on some ranks only.
- * Collective. */
+/* All ranks leave with the same status: that of the lowest rank that failed, with its message ("rank 2: ..."
+ * before it, unless all failed alike). Called before a collective that follows a step which may fail on some
+ * ranks only. Collective. */
 ef_status ef_agree(ef_par *par, ef_status status);
 
 /* True on all ranks if `flag` is true on any. Collective. */
@@ -53,8 +59,8 @@ ef_status ef_barrier(ef_par *par);
 
 /* `bytes` of data from the root (or `from`) to all; split above the chunk. Collective. */
 ef_status ef_bcast(ef_par *par, int from, void *data, size_t bytes);
-/* A block of unknown size: on `from` data and size are given, elsewhere counted memory is allocated (and freed by the
- * caller). Collective. */
+/* A block of unknown size: on `from` data and size are given, elsewhere counted memory is allocated (and
+ * freed by the caller). Collective. */
 ef_status ef_bcast_block(ef_par *par, int from, void **data, size_t *bytes);
 
 /* Point to point, split above the chunk. Local to the two ranks. */
@@ -72,8 +78,8 @@ typedef struct ef_pair {
   size_t send_bytes, recv_bytes; /* what one side sends the other must expect; 0: no message */
 } ef_pair;
 
-/* All-to-all of different sizes: pairs (size), the own entry is passed over. `begin` posts the messages and `end` waits
- * for them, so that computation may stand between; one swap at a time, with the same arguments in both. Messages above
- * the chunk are split. Nothing is allocated. Collective. */
+/* All-to-all of different sizes: pairs (size), the own entry is passed over. `begin` posts the messages and
+ * `end` waits for them, so that computation may stand between; one swap at a time, with the same arguments in
+ * both. Messages above the chunk are split. Nothing is allocated. Collective. */
 ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs);
 ef_status ef_swap_end(ef_par *par, int tag, const ef_pair *pairs);

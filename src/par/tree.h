@@ -1,8 +1,8 @@
 /* Sums over units in one fixed binary tree, so that a sum has the same bits on any number of ranks.
  *
  * Leaves are unit ids 0..units-1. The node of level j and index i covers the leaves [i*2^j, (i+1)*2^j) and is
- * left + right; a node without a right part is its left part. Leaves may come in any order; a node is made as soon as both
- * of its parts are there. MPI_SUM on floating-point numbers is never used for a result.
+ * left + right; a node without a right part is its left part. Leaves may come in any order; a node is made as
+ * soon as both of its parts are there. MPI_SUM on floating-point numbers is never used for a result.
  */
 #pragma once
 
@@ -10,21 +10,27 @@
 
 typedef struct ef_tree ef_tree; /* opaque */
 
-/* A sum of vectors of `n` floats over `units` leaves; buffers for `pending` open nodes at once are placed now, more if
- * they are needed. EF_MACHINE. Local. */
+/* A sum of vectors of `n` floats over `units` leaves (at least one); buffers for `pending` open nodes at once
+ * are placed now, more if they are needed. EF_MACHINE. Local. */
 ef_status ef_tree_create(size_t units, size_t n, size_t pending, ef_tree **tree);
 void ef_tree_free(ef_tree *tree);
 
-/* A zeroed buffer (n) for the next leaf, owned by the tree; ef_tree_add gives it back as leaf `unit`. Local. */
+/* A zeroed buffer (n) for the next leaf, owned by the tree; ef_tree_add gives it back as leaf `unit`.
+ * EF_MACHINE when memory is short; EF_FAULT for a unit that is out of range or was added before. Local. */
 ef_status ef_tree_leaf(ef_tree *tree, float **leaf);
 ef_status ef_tree_add(ef_tree *tree, size_t unit, float *leaf);
+/* Takes back a leaf that is not needed after all. Local. */
+void ef_tree_drop(ef_tree *tree, float *leaf);
 
-/* Local sum: all leaves were added here; *sum (n) belongs to the tree until the next ef_tree_reset. Local. */
+/* Local sum: all leaves were added here (else EF_FAULT); *sum (n) belongs to the tree until the next
+ * ef_tree_reset. Local. */
 ef_status ef_tree_sum(ef_tree *tree, const float **sum);
-/* Sum over the leaves of all ranks (each leaf added on exactly one rank); the whole sum on every rank. Reduce-scatter of
- * the open nodes by segments, then all-gather. Collective. */
+/* Sum over the leaves of all ranks (each leaf added on exactly one rank, else EF_FAULT everywhere); the whole
+ * sum on every rank, as above. Reduce-scatter of the open nodes by segments, then all-gather. Allocates
+ * nothing after the first sum over leaves that are spread alike. Collective. */
 ef_status ef_tree_sum_all(ef_tree *tree, ef_par *par, const float **sum);
-/* Ready for the next sum over the same units. Local. */
+/* Ready for the next sum over the same units; all leaves, those not added included, go back to the tree.
+ * Local. */
 void ef_tree_reset(ef_tree *tree);
 
 /* The same tree over one double per unit: value (units) known here. Pure. */

@@ -1,0 +1,63 @@
+#include "par/par.h"
+
+#include "base/memory.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FIRST_CHUNK = 1 << 30 };
+
+ef_status ef_mpi(int code, const char *what) {
+  if (code == MPI_SUCCESS) return EF_OK;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  if (MPI_Error_string(code, text, &length) != MPI_SUCCESS) snprintf(text, sizeof text, "MPI error %d", code);
+  return ef_fail(EF_MACHINE, __FILE__, __LINE__, "%s: %s", what, text);
+}
+
+static ef_status start_mpi(int *argc, char ***argv, ef_par *par) {
+  int started = 0;
+  EF_TRY(ef_mpi(MPI_Initialized(&started), "MPI_Initialized"));
+  if (started) return EF_OK;
+  EF_TRY(ef_mpi(MPI_Init(argc, argv), "MPI_Init"));
+  par->finalizes = true;
+  return EF_OK;
+}
+
+static ef_status duplicate(ef_par *par) {
+  EF_TRY(ef_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &par->world), "MPI_Comm_dup"));
+  EF_TRY(ef_mpi(MPI_Comm_set_errhandler(par->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+  EF_TRY(ef_mpi(MPI_Comm_rank(par->world, &par->rank), "MPI_Comm_rank"));
+  EF_TRY(ef_mpi(MPI_Comm_size(par->world, &par->size), "MPI_Comm_size"));
+  EF_TRY(ef_mpi(MPI_Comm_split_type(par->world, MPI_COMM_TYPE_SHARED, par->rank, MPI_INFO_NULL, &par->node),
+                "MPI_Comm_split_type"));
+  EF_TRY(ef_mpi(MPI_Comm_rank(par->node, &par->node_rank), "MPI_Comm_rank"));
+  return ef_mpi(MPI_Comm_size(par->node, &par->node_size), "MPI_Comm_size");
+}
+
+ef_status ef_par_start(int *argc, char ***argv, ef_par *par) {
+  *par = (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .chunk = FIRST_CHUNK};
+  EF_TRY(start_mpi(argc, argv, par));
+  EF_TRY(duplicate(par));
+  ef_status status = EF_NEW(par->requests, 2 * (size_t)par->size);
+  for (int i = 0; status == EF_OK && i < 2 * par->size; i++) par->requests[i] = MPI_REQUEST_NULL;
+  return ef_agree(par, status);
+}
+
+void ef_par_finish(ef_par *par) {
+  ef_free(par->requests);
+  if (par->node != MPI_COMM_NULL) MPI_Comm_free(&par->node);
+  if (par->world != MPI_COMM_NULL) MPI_Comm_free(&par->world);
+  if (par->finalizes) MPI_Finalize();
+  *par = (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL};
+}
+
+_Noreturn void ef_par_abort(ef_par *par, int exit_code) {
+  MPI_Abort(par->world == MPI_COMM_NULL ? MPI_COMM_WORLD : par->world, exit_code);
+  _Exit(exit_code);
+}
+
+void ef_par_set_chunk(ef_par *par, size_t bytes) {
+  par->chunk = bytes < 1 ? 1 : bytes > INT_MAX ? INT_MAX : bytes;
+}

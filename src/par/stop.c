@@ -1,0 +1,59 @@
+#include "par/stop.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In ascending weight: the heaviest reason of all ranks is the one that is told. */
+enum { NONE, TIME_LIMIT, STOP_FILE, USR1, TERM };
+
+static volatile sig_atomic_t signalled; /* NONE, USR1 or TERM; written by the handler */
+
+static void on_signal(int number) { signalled = number == SIGTERM ? TERM : USR1; }
+
+ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit) {
+  *stop = (ef_stop){.started = ef_clock(), .limit = limit};
+  int n = snprintf(stop->file, sizeof stop->file, "%s", file ? file : "");
+  EF_TRY(EF_CHECK(n >= 0 && (size_t)n < sizeof stop->file, EF_INPUT, "path of the stop file is too long: %s",
+                  file));
+  signalled = NONE;
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  bool caught = sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0;
+  return EF_CHECK(caught, EF_MACHINE, "SIGTERM and SIGUSR1 cannot be caught");
+}
+
+static int look(const ef_stop *stop) {
+  if (signalled != NONE) return signalled;
+  if (stop->file[0] && ef_file_exists(stop->file)) return STOP_FILE;
+  bool late = stop->limit > 0.0 && ef_clock() - stop->started + stop->reserve >= stop->limit;
+  return late ? TIME_LIMIT : NONE;
+}
+
+bool ef_stop_poll(ef_stop *stop) {
+  if (stop->polled == NONE) stop->polled = look(stop);
+  return stop->polled != NONE;
+}
+
+ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
+  int mine = stop->reason > stop->polled ? stop->reason : stop->polled;
+  if (signalled > mine) mine = signalled;
+  if (mine == NONE && ef_par_root(par)) mine = look(stop);
+  int all = mine;
+  if (par->size > 1) {
+    EF_TRY(ef_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, par->world), "MPI_Allreduce"));
+  }
+  if (all == STOP_FILE && ef_par_root(par)) unlink(stop->file);
+  stop->reason = all;
+  *stop_now = all != NONE;
+  return EF_OK;
+}
+
+const char *ef_stop_reason(const ef_stop *stop) {
+  static const char *const names[] = {"", "time limit", "stop file", "SIGUSR1", "SIGTERM"};
+  return names[stop->reason];
+}

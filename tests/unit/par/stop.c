@@ -1,0 +1,60 @@
+#include "par/stop.h"
+#include "base/file.h"
+#include "support/support.h"
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+
+static bool asked(ef_stop *stop) {
+  ef_par alone = {.size = 1};
+  bool now = false;
+  cr_assert_eq(ef_stop_now(stop, &alone, &now), EF_OK);
+  return now;
+}
+
+Test(stop, signals) {
+  ef_stop stop;
+  cr_assert_eq(ef_stop_setup(&stop, NULL, 0.0), EF_OK);
+  cr_assert(!asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "");
+  raise(SIGUSR1);
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "SIGUSR1");
+  raise(SIGTERM);
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "SIGTERM");
+  cr_assert_eq(ef_stop_setup(&stop, "", 0.0), EF_OK);
+  cr_assert(!asked(&stop));
+}
+
+Test(stop, file_is_obeyed_once) {
+  char folder[4000], path[4096];
+  test_make_folder(folder, sizeof folder);
+  snprintf(path, sizeof path, "%s/stop", folder);
+  ef_stop stop;
+  cr_assert_eq(ef_stop_setup(&stop, path, 0.0), EF_OK);
+  cr_assert(!asked(&stop));
+  cr_assert_eq(ef_file_write(path, "", 0), EF_OK);
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "stop file");
+  cr_assert(asked(&stop), "a stop stays");
+  cr_assert(!ef_file_exists(path));
+  test_remove_folder(folder);
+}
+
+Test(stop, time_limit_less_the_reserve) {
+  ef_stop stop;
+  cr_assert_eq(ef_stop_setup(&stop, NULL, 1000.0), EF_OK);
+  cr_assert(!asked(&stop));
+  stop.reserve = 1000.0;
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "time limit");
+}
+
+Test(stop, a_path_that_is_too_long) {
+  char path[5000];
+  for (size_t i = 0; i < sizeof path; i++) path[i] = 'a';
+  path[sizeof path - 1] = 0;
+  ef_stop stop;
+  cr_assert_eq(ef_stop_setup(&stop, path, 0.0), EF_INPUT);
+}
