@@ -1,14 +1,14 @@
 /* HDF5 files of edgefuse: self-describing, checksummed, complete or absent. The only code that calls HDF5.
  *
- * A file is written under "<path>.tmp" and appears under its name in ef_h5_commit: end marker last, flush, close,
- * fsync, rename, fsync of the folder. Every float dataset is chunked with Fletcher-32 and carries `description`,
- * `units` and the names of its dimensions. Opening checks signature, format, kind, version and end marker; a file that is
- * damaged, truncated, newer or foreign is EF_CHECKPOINT with the reason. Simple types only: float32, float64, int32,
- * int64, uint8, UTF-8 strings; no compound types, no time stamps.
+ * A file is written under "<path>.tmp" and appears under its name in ef_h5_commit: end marker last, flush,
+ * close, fsync, rename, fsync of the folder. Every float dataset is chunked with Fletcher-32 and carries
+ * `description`, `units` and the names of its dimensions. Opening checks signature, format, kind, version and
+ * end marker; a file that is damaged, truncated, newer or foreign is EF_CHECKPOINT with the reason. Simple
+ * types only: float32, float64, int32, int64, uint8, UTF-8 strings; no compound types, no time stamps.
  *
  * Serial and collective: a file made with a communicator is written by all its ranks, every call with it is
- * collective with equal arguments on all ranks but the data; a rank that does not own a dataset passes data NULL.
- * A rank's failure is agreed on before the call returns, so that all ranks leave together.
+ * collective with equal arguments on all ranks but the data; a rank that does not own a dataset passes data
+ * NULL. A rank's failure is agreed on before the call returns, so that all ranks leave together.
  */
 #pragma once
 
@@ -29,10 +29,12 @@ typedef struct ef_h5_header {
   int ranks;
 } ef_h5_header;
 
-/* Creates "<path>.tmp". comm MPI_COMM_NULL: serial, this rank alone (MPI need not be initialised). EF_MACHINE. */
+/* Creates "<path>.tmp". comm MPI_COMM_NULL: serial, this rank alone (MPI need not be initialised).
+ * EF_MACHINE. */
 ef_status ef_h5_create(const char *path, MPI_Comm comm, const ef_h5_header *header, ef_h5 **file);
 
-/* Writes the end marker and gives the file its name; frees `file` also on failure (the temporary is removed). */
+/* Writes the end marker and gives the file its name; frees `file` also on failure (the temporary is removed).
+ */
 ef_status ef_h5_commit(ef_h5 *file);
 
 /* Drops an unfinished file, or closes one that was opened; NULL is accepted. */
@@ -56,13 +58,14 @@ typedef struct ef_h5_array {
 /* Writes a whole array. In a collective file exactly one rank passes data, the others NULL. */
 ef_status ef_h5_write(ef_h5 *file, const ef_h5_array *array, const void *data);
 
-/* Attributes of an object that exists ("/" for the file, a group or a dataset). A group is made if missing. Collective
- * in a collective file, equal values on all ranks. */
+/* Attributes of an object that exists ("/" for the file, a group or a dataset). A group is made if missing.
+ * Texts up to 60 kB (longer is EF_FAULT). Collective in a collective file, equal values on all ranks. */
 ef_status ef_h5_set_text(ef_h5 *file, const char *object, const char *name, const char *value);
 ef_status ef_h5_set_int(ef_h5 *file, const char *object, const char *name, int64_t value);
 ef_status ef_h5_set_real(ef_h5 *file, const char *object, const char *name, double value);
 /* NeXus: marks a group as NXdata with this signal and axes ("step" or "layer,expert"), for viewers. */
-ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, const char *axes, const char *title);
+ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, const char *axes,
+                           const char *title);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
@@ -71,11 +74,21 @@ bool ef_h5_has(ef_h5 *file, const char *path);
 ef_status ef_h5_describe(ef_h5 *file, const char *path, ef_h5_array *array);
 /* Reads a whole array; type, rank and shape must be those of `array` (EF_CHECKPOINT names what differs). */
 ef_status ef_h5_read(ef_h5 *file, const ef_h5_array *array, void *data);
+/* Parts of a 1-d dataset of this type. The dataset stays open and keeps its last `cache` bytes of chunks, so
+ * that many small parts near each other cost one read of the file. Closed before the file; NULL is accepted.
+ */
+typedef struct ef_h5_range ef_h5_range; /* opaque */
+ef_status ef_h5_range_open(ef_h5 *file, const char *path, ef_h5_type type, size_t cache, ef_h5_range **range);
+/* Elements first .. first+count-1; outside the dataset or damaged: EF_CHECKPOINT. */
+ef_status ef_h5_read_range(ef_h5_range *range, size_t first, size_t count, void *data);
+void ef_h5_range_close(ef_h5_range *range);
 /* Attributes: `text` is counted memory, freed by the caller. */
 ef_status ef_h5_get_text(ef_h5 *file, const char *object, const char *name, char **text);
 ef_status ef_h5_get_int(ef_h5 *file, const char *object, const char *name, int64_t *value);
 ef_status ef_h5_get_real(ef_h5 *file, const char *object, const char *name, double *value);
-/* Calls visit(ctx, path, array) for every dataset below `group`, in the order of their names. */
+/* The resolved deck that the file was made from, in counted memory, freed by the caller. */
+ef_status ef_h5_deck(ef_h5 *file, char **text);
+/* Calls visit(ctx, path, array) for every numeric dataset below `group`, in the order of their names. */
 ef_status ef_h5_visit(ef_h5 *file, const char *group,
                       ef_status (*visit)(void *ctx, const char *path, const ef_h5_array *array), void *ctx);
 /* Reads every dataset of the file so that each checksum is checked. EF_CHECKPOINT names the first bad one. */

@@ -1,8 +1,9 @@
 /* What the files of store/ share about an open HDF5 file; seen by no other layer.
  *
- * HDF5 calls run with its own error printing off; EF_H5_CHECK turns a failed one into our one-line message with the
- * deepest text that HDF5 has. Metadata is written in the latest format, whose headers, indexes and attributes carry
- * checksums of their own; variable-length strings, huge attributes and contiguous data do not, so they are not used.
+ * HDF5 calls run with its own error printing off; EF_H5_CHECK turns a failed one into our one-line message
+ * with the deepest text that HDF5 has. Metadata is written in the latest format, whose headers, indexes and
+ * attributes carry checksums of their own; variable-length strings, huge attributes and contiguous data do
+ * not, so they are not used.
  */
 #pragma once
 
@@ -11,8 +12,8 @@
 
 #define EF_H5_END "edgefuse-end"
 
-/* H5_CHUNK_BYTES: wanted size of a chunk. H5_CHUNK_MOST: a larger one in a file is refused. H5_TEXT_MOST: longest
- * attribute, which HDF5 keeps inside the checksummed object header. H5_DEPTH: nesting of groups. */
+/* H5_CHUNK_BYTES: wanted size of a chunk. H5_CHUNK_MOST: a larger one in a file is refused. H5_TEXT_MOST:
+ * longest attribute, which HDF5 keeps inside the checksummed object header. H5_DEPTH: nesting of groups. */
 enum {
   H5_CHUNK_BYTES = 1 << 20,
   H5_CHUNK_MOST = 1 << 28,
@@ -29,6 +30,7 @@ struct ef_h5 {
   char *path, *temporary;
   size_t bytes;    /* reading: size of the file */
   size_t reserved; /* writing: bytes asked of the file system */
+  int error;       /* serial writing: errno of the first failed write, 0 if none */
 };
 
 /* ---- h5_status.c -------------------------------------------------------------------------------------- */
@@ -42,14 +44,23 @@ ef_status ef_h5_raise(ef_status status, const char *file, int line, const char *
 /* Turns off HDF5's own printing of errors. Local. */
 void ef_h5_silence(void);
 
-/* The same outcome on every rank: EF_OK if all have it, else status and text of the lowest failing rank, on the
- * others as "rank R: ...". MPI_COMM_NULL: returns `status`. Collective over `comm`. */
+/* The same outcome on every rank: EF_OK if all have it, else status and text of the lowest failing rank, on
+ * the others as "rank R: ...". MPI_COMM_NULL: returns `status`. Collective over `comm`. */
 ef_status ef_h5_agree(MPI_Comm comm, ef_status status);
+
+/* ef_h5_agree over the ranks of `file`, after a look at the errors that its driver has kept. */
+ef_status ef_h5_settle(const ef_h5 *file, ef_status status);
+
+/* ---- h5_driver.c -------------------------------------------------------------------------------------- */
+
+/* Lets a serial file opened with the access list be written by the driver that leaves errors in `*error`.
+ * Local. */
+bool ef_h5_use_driver(hid_t access, int *error);
 
 /* ---- h5_space.c --------------------------------------------------------------------------------------- */
 
-/* Makes sure that `more` bytes can be written, before HDF5 begins: HDF5 1.10 cannot close a file whose writes fail.
- * EF_MACHINE: disk full, quota or file-size limit. Local; only the first rank asks the file system. */
+/* Makes sure that `more` bytes can be written, before HDF5 begins: HDF5 1.10 cannot close a file whose writes
+ * fail. EF_MACHINE: disk full, quota or file-size limit. Local; only the first rank asks the file system. */
 ef_status ef_h5_reserve(ef_h5 *file, size_t more);
 
 /* Gives back what was reserved beyond the end of the closed file at `path`. Local. */
@@ -60,7 +71,8 @@ void ef_h5_release(const char *path);
 /* Opens a group and makes it and its parents if missing. Collective in a collective file. */
 ef_status ef_h5_group(ef_h5 *file, const char *path, hid_t *group);
 
-/* Writes a UTF-8 text of any length as a checksummed dataset of one string. Collective in a collective file. */
+/* Writes a UTF-8 text of any length as a checksummed dataset of one string. Collective in a collective file.
+ */
 ef_status ef_h5_write_text(ef_h5 *file, const char *path, const char *description, const char *text);
 
 /* The HDF5 type in files (little endian) and in memory, and bytes of an element. Local. */
@@ -92,18 +104,19 @@ ef_status ef_h5_put_number(ef_h5 *file, hid_t object, const char *name, hid_t st
 
 /* Calls visit(ctx, name, value) for every attribute in the order of names. Local. */
 ef_status ef_h5_each_attribute(ef_h5 *file, const char *object,
-                               ef_status (*visit)(void *ctx, const char *name, const ef_h5_value *value), void *ctx);
+                               ef_status (*visit)(void *ctx, const char *name, const ef_h5_value *value),
+                               void *ctx);
 
 /* ---- h5_read.c ---------------------------------------------------------------------------------------- */
 
-/* A dataset opened for reading block by block; `text`: one UTF-8 string of `unit` bytes. Sizes are already checked
- * against the size of the file, the layout against what edgefuse writes. */
+/* A dataset opened for reading block by block; `text`: one UTF-8 string of `unit` bytes. Sizes are already
+ * checked against the size of the file, the layout against what edgefuse writes. */
 typedef struct ef_h5_data {
   hid_t set, space, memory;
   ef_h5_array array;
   bool text;
-  size_t unit;              /* bytes of an element */
-  size_t bytes;             /* of the whole dataset */
+  size_t unit;                /* bytes of an element */
+  size_t bytes;               /* of the whole dataset */
   hsize_t shape[4], chunk[4]; /* a scalar: rank 0, both 1 */
 } ef_h5_data;
 
@@ -127,7 +140,7 @@ ef_status ef_h5_read_text(ef_h5 *file, const char *path, char **text);
 
 /* ---- h5_walk.c ---------------------------------------------------------------------------------------- */
 
-/* Calls visit(ctx, path, is_group) for `group` itself and every group and dataset below, in the order of names.
- * Links that are not plain (soft, external) are EF_CHECKPOINT. Local. */
+/* Calls visit(ctx, path, is_group) for `group` itself and every group and dataset below, in the order of
+ * names. Links that are not plain (soft, external) are EF_CHECKPOINT. Local. */
 ef_status ef_h5_walk(ef_h5 *file, const char *group,
                      ef_status (*visit)(void *ctx, const char *path, bool is_group), void *ctx);

@@ -9,7 +9,7 @@
  * value; with `json` one JSON object instead. With `verify` every checksum is read. Local. */
 ef_status ef_inspect(const char *path, bool verify, bool json, FILE *out);
 
-/* Compares two files by meaning: deck (line by line), attributes of the state, lineage, and tensor by tensor the largest
- * difference in ULP. EF_OK when equal, EF_DIFFERS when not. Attributes "ranks" and "code_*" are shown but are no
- * difference. Local. */
+/* Compares two files by meaning: deck (line by line), attributes of the state, lineage, and tensor by tensor
+ * the largest difference in ULP. EF_OK when equal, EF_DIFFERS when not. Attributes "ranks" and "code_*" are
+ * shown but are no difference. Local. */
 ef_status ef_diff(const char *a, const char *b, bool json, FILE *out);
