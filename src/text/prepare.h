@@ -17,10 +17,10 @@ typedef struct ef_prepare {
   const char *deck; /* resolved deck, for the header */
 } ef_prepare;
 
-/* The split of a document: a pure function of its hash (of its id up to '#', or of its text if it has none), the seed and
- * the shares, stratified by nothing: the same document is always in the same split. Pure. */
+/* The split of a document: a pure function of its hash (of its id up to '#', or of its text if it has none),
+ * the seed and the shares, stratified by nothing: the same document is always in the same split. Pure. */
 ef_split ef_split_of(const ef_document *document, const ef_prepare *settings);
 
-/* Reads the corpora, trains the tokenizer on the public text only, encodes, writes `path`. EF_INPUT when a split that is
- * needed is empty or the public text is too small. Local (the root calls it). */
+/* Reads the corpora, trains the tokenizer on the public text only, encodes, writes `path`. EF_INPUT when a
+ * split that is needed is empty or the public text is too small. Local (the root calls it). */
 ef_status ef_prepare_run(const ef_prepare *settings, const char *path);

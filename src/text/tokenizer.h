@@ -1,5 +1,5 @@
-/* SentencePiece BPE with byte fallback, behind a C interface (the shim is the only C++ of the tree). Every text has an
- * encoding, and decoding gives its bytes back: no normalisation, no spaces dropped.
+/* SentencePiece BPE with byte fallback, behind a C interface (the shim is the only C++ of the tree). Every
+ * text has an encoding, and decoding gives its bytes back: no normalisation, no spaces dropped.
  */
 #pragma once
 
@@ -11,8 +11,8 @@ typedef struct ef_tokenizer ef_tokenizer; /* opaque */
 
 enum { EF_TOKEN_UNKNOWN = 0, EF_TOKEN_BOS = 1, EF_TOKEN_EOS = 2 }; /* BOS stands in front of every document */
 
-/* Trains on `count` texts, one thread, deterministic. EF_INPUT when the text is too small for the vocabulary (the
- * message says what size would do, or to lower text.vocabulary). Local. */
+/* Trains on `count` texts, one thread, deterministic. EF_INPUT when the text is too small for the vocabulary
+ * (the message says what size would do, or to lower text.vocabulary). Local. */
 ef_status ef_tokenizer_train(const char *const *texts, const size_t *bytes, size_t count, size_t vocabulary,
                              ef_tokenizer **tokenizer);
 /* From and to the bytes of a SentencePiece model file. `*model` belongs to the tokenizer. EF_INPUT. Local. */
