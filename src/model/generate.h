@@ -11,7 +11,8 @@ typedef struct ef_sampling {
   bool cache;
 } ef_sampling;
 
-/* Appends up to n tokens behind the `length` tokens of `ids` (room for length + n); `*made` is how many. The window
- * slides when max_positions is reached. EF_MACHINE, EF_INPUT (empty prompt). Local. */
-ef_status ef_generate(const ef_model *model, const ef_kernels *kernels, const ef_sampling *sampling, int32_t *ids,
-                      size_t length, size_t n, size_t *made);
+/* Appends up to n tokens behind the `length` tokens of `ids` (room for length + n); `*made` is how many. The
+ * stop token itself is not appended. When max_positions is reached the window of tokens that the model sees
+ * moves on by half of its width. EF_MACHINE, EF_INPUT (empty prompt, token outside the vocabulary). Local. */
+ef_status ef_generate(const ef_model *model, const ef_kernels *kernels, const ef_sampling *sampling,
+                      int32_t *ids, size_t length, size_t n, size_t *made);

@@ -1,11 +1,14 @@
 /* The output head and its losses, in blocks of rows: the (B*T,V) logits never exist at once.
  *
- * L = ce_scale * sum CE + kl_scale * sum KL over the counted rows (deepfusion.md 6.3); means come from the scales
- * (1 / number of counted tokens of the whole batch).
+ * L = ce_scale * sum CE + kl_scale * sum KL over the counted rows (deepfusion.md 6.3); means come from the
+ * scales (1 / number of counted tokens of the whole batch).
  */
 #pragma once
 
 #include "model/model.h"
+
+/* Largest number of teacher logits kept per row; a larger top_k means the full distribution. */
+enum { EF_TOP_K_MAX = 1024 };
 
 /* Source of teacher logits: writes (rows,V) for rows [row, row+rows) of the same batch. */
 typedef struct ef_teacher {
@@ -26,11 +29,12 @@ typedef struct ef_loss_sums {
   size_t tokens, hits; /* counted rows; those whose arg max is the target */
 } ef_loss_sums;
 
-/* Losses of the last forward of `pass`, R = B*T rows. With grads != NULL also the head's gradient (grads +=) and
- * dfinal (R,D), overwritten, for ef_backward. row_losses (R) or NULL: the CE of each row. Adds into `sums`. Local. */
+/* Losses of the last forward of `pass`, R = B*T rows. With grads != NULL also the head's gradient (grads +=)
+ * and dfinal (R,D), overwritten, for ef_backward. row_losses (R) or NULL: the CE of each row. Adds into
+ * `sums`. Local. */
 void ef_loss(ef_pass *pass, const ef_model *model, const ef_loss_spec *spec, float *grads, float *dfinal,
              float *row_losses, ef_loss_sums *sums);
 
-/* Targets of next-token prediction from unshifted labels (B,T), as Hugging Face: targets[b,t] = labels[b,t+1],
- * EF_IGNORE in the last column. Local. */
+/* Targets of next-token prediction from unshifted labels (B,T), as Hugging Face: targets[b,t] =
+ * labels[b,t+1], EF_IGNORE in the last column. Local. */
 void ef_shift_labels(size_t B, size_t T, const int32_t *labels, int32_t *targets);

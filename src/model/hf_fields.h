@@ -1,0 +1,20 @@
+/* Fields of a config.json, read with their names in every error. A field that is null counts as absent.
+ */
+#pragma once
+
+#include "base/status.h"
+#include <jansson.h>
+#include <stddef.h>
+
+/* The value of `name`, or NULL if it is absent or null. Borrowed. */
+const json_t *ef_field(const json_t *config, const char *name);
+
+/* A whole number of at least `least`. need_: EF_INPUT when absent; get_: then `*value` stays. Local. */
+ef_status ef_field_need_size(const json_t *config, const char *name, size_t least, size_t *value);
+ef_status ef_field_get_size(const json_t *config, const char *name, size_t least, size_t *value);
+
+ef_status ef_field_get_float(const json_t *config, const char *name, float *value);
+ef_status ef_field_get_bool(const json_t *config, const char *name, bool *value);
+
+/* The first of two names that is there, else the first: configs of one family use either. */
+const char *ef_field_either(const json_t *config, const char *name, const char *other);
