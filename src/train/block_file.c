@@ -15,14 +15,15 @@ static ef_h5_array array_of(const ef_tensor *tensor, const char *prefix, char pa
   return array;
 }
 
-ef_status ef_block_write(ef_h5 *file, const char *prefix, const ef_table *table, const float *block, bool shared_too,
-                         const char *description) {
+ef_status ef_block_write(ef_h5 *file, const char *prefix, const ef_table *table, const float *block,
+                         ef_block_share share, bool routed, const char *description) {
   char path[PATH_BYTES];
   for (size_t i = 0; i < table->count; i++) {
     const ef_tensor *tensor = &table->tensors[i];
+    if (tensor->expert >= 0 && !routed) continue;
     ef_h5_array array = array_of(tensor, prefix, path);
     array.description = description;
-    bool mine = block && (tensor->expert < 0 ? shared_too : tensor->offset != SIZE_MAX);
+    bool mine = tensor->expert < 0 ? share.shared : share.experts && tensor->offset != SIZE_MAX;
     EF_TRY(ef_h5_write(file, &array, mine ? block + tensor->offset : NULL));
   }
   return EF_OK;
@@ -35,11 +36,11 @@ static ef_status check_finite(const char *path, const float *x, size_t n) {
   return EF_OK;
 }
 
-ef_status ef_block_read(ef_h5 *file, const char *prefix, const ef_table *table, float *block) {
+ef_status ef_block_read(ef_h5 *file, const char *prefix, const ef_table *table, bool routed, float *block) {
   char path[PATH_BYTES];
   for (size_t i = 0; i < table->count; i++) {
     const ef_tensor *tensor = &table->tensors[i];
-    if (tensor->offset == SIZE_MAX) continue;
+    if (tensor->offset == SIZE_MAX || (tensor->expert >= 0 && !routed)) continue;
     ef_h5_array array = array_of(tensor, prefix, path);
     EF_TRY(ef_h5_read(file, &array, block + tensor->offset));
     EF_TRY(check_finite(path, block + tensor->offset, tensor->count));

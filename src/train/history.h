@@ -9,7 +9,8 @@ enum { EF_HISTORY_CE, EF_HISTORY_KL, EF_HISTORY_FM, EF_HISTORY_HOLDOUT, EF_HISTO
 
 typedef struct ef_history {
   size_t count, capacity;
-  float (*rows)[EF_HISTORY_COLUMNS]; /* (capacity) nats per token; FM as its loss; NAN where there is none; owned */
+  float (*rows)[EF_HISTORY_COLUMNS]; /* (capacity) nats per token; FM as its loss; NAN where there is none;
+                                        owned */
 } ef_history;
 
 ef_status ef_history_create(size_t capacity, ef_history *history);

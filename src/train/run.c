@@ -44,6 +44,8 @@ static ef_status read_streams(ef_run *run, size_t *documents) {
   for (size_t d = 0; d < t->domain_count; d++) {
     n = choose(run, EF_PUBLIC, (int)d, false, documents);
     EF_TRY(ef_stream_read(t, documents, n, &run->public_by_domain[d]));
+    n = choose(run, EF_PUBLIC, (int)d, true, documents);
+    EF_TRY(ef_stream_read(t, documents, n, &run->holdout_by_domain[d]));
     n = choose(run, EF_VALIDATION, (int)d, false, documents);
     EF_TRY(ef_stream_read(t, documents, n, &run->validation[d]));
   }
@@ -65,6 +67,7 @@ static ef_status open_text(ef_run *run) {
   EF_GO(ef_tokenizer_load(model, bytes, &run->tokenizer));
   EF_GO(EF_NEW(documents, run->tokens.documents));
   EF_GO(EF_NEW(run->public_by_domain, run->tokens.domain_count));
+  EF_GO(EF_NEW(run->holdout_by_domain, run->tokens.domain_count));
   EF_GO(EF_NEW(run->validation, run->tokens.domain_count));
   EF_GO(read_streams(run, documents));
 done:
@@ -92,6 +95,7 @@ static void free_streams(ef_stream *streams, size_t count) {
 
 void ef_run_close(ef_run *run) {
   free_streams(run->public_by_domain, run->tokens.domain_count);
+  free_streams(run->holdout_by_domain, run->tokens.domain_count);
   free_streams(run->validation, run->tokens.domain_count);
   ef_stream_free(&run->public_text);
   ef_stream_free(&run->holdout);
@@ -119,7 +123,7 @@ ef_status ef_run_meet(ef_run *run, ef_status status) {
   }
   EF_TRY(ef_agree(run->par, status));
   bool stop = false;
-  EF_TRY(ef_any(run->par, run->stopping, &stop));
+  EF_TRY(ef_stop_now(&run->stop, run->par, &stop));
   run->stopping = stop;
   const char *reason = ef_stop_reason(&run->stop);
   return EF_CHECK(!stop, EF_STOPPED, "stopped by %s: the state is saved, run again with --resume",

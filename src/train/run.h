@@ -16,17 +16,24 @@ typedef struct ef_run {
   const char *folder; /* the run folder */
   ef_tokens tokens;
   ef_tokenizer *tokenizer;
-  /* Streams. Public text is cut by document into a part that is trained on and a holdout that guards and selection
-   * look at; by_domain lists have tokens.domain_count entries, a domain without text an empty stream. */
+  /* Streams. Public text is cut by document into a part that is trained on and a holdout that guards and
+   * selection look at; by_domain lists have tokens.domain_count entries, a domain without text an empty
+   * stream. */
   ef_stream public_text, holdout;
-  ef_stream *public_by_domain, *validation; /* owned */
+  ef_stream *public_by_domain, *holdout_by_domain, *validation; /* owned */
+  size_t steps; /* optimiser steps behind the results that this rank has made or found */
   ef_stop stop;
-  bool stopping;          /* this rank was told to stop: it saves its unit and goes to the next meeting point */
+  bool stopping; /* this rank was told to stop: it saves its unit and goes to the next meeting point */
   double last_checkpoint; /* ef_clock of the last saved state on this rank */
+  struct {
+    const char *phase;
+    double started, shown;
+    size_t first;
+  } progress; /* what train/events.h showed last */
 } ef_run;
 
-/* Opens the token file of the folder and reads the streams. EF_MACHINE, EF_INPUT (public text shorter than one window).
- * Collective. */
+/* Opens the token file of the folder and reads the streams. EF_MACHINE, EF_INPUT (public text shorter than
+ * one window). Collective. */
 ef_status ef_run_open(ef_par *par, const ef_deck *deck, const char *folder, ef_run *run);
 void ef_run_close(ef_run *run);
 
@@ -43,10 +50,10 @@ bool ef_run_told_to_stop(ef_run *run);
 /* True once every run.checkpoint_every seconds: it is time to save. Local. */
 bool ef_run_checkpoint_due(ef_run *run);
 
-/* Meeting point at the end of a phase: EF_STOPPED on all ranks if any rank was told to stop, else the agreed status.
- * Collective. */
+/* Meeting point at the end of a phase: EF_STOPPED on all ranks if any rank was told to stop, else the agreed
+ * status. Collective. */
 ef_status ef_run_meet(ef_run *run, ef_status status);
 
-/* The identity of results that depend on these sections of the deck ("text,federation"), the seed and the text:
- * hexadecimal hash into `out` (33 bytes). Local. */
+/* The identity of results that depend on these sections of the deck ("text,federation"), the seed and the
+ * text: hexadecimal hash into `out` (33 bytes). Local. */
 ef_status ef_run_identity(const ef_run *run, const char *sections, char out[33]);

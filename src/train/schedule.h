@@ -1,4 +1,5 @@
-/* Learning rate over the steps of one training: linear warm-up, then half a cosine down to a share of the peak.
+/* Learning rate over the steps of one training: linear warm-up, then half a cosine down to a share of the
+ * peak.
  */
 #pragma once
 

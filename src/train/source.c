@@ -9,8 +9,8 @@ static bool from_own(const ef_source *source, size_t step, size_t window) {
   return ef_rng_uniform(&rng) < source->own_share;
 }
 
-ef_status ef_source_sample(const ef_source *source, size_t step, size_t first, size_t B, size_t T, int32_t *ids,
-                           int32_t *targets) {
+ef_status ef_source_sample(const ef_source *source, size_t step, size_t first, size_t B, size_t T,
+                           int32_t *ids, int32_t *targets) {
   for (size_t b = 0; b < B; b++) {
     const ef_stream *stream = from_own(source, step, first + b) ? source->own : source->general;
     EF_TRY(ef_stream_sample(stream, source->seed, source->unit, (uint32_t)step, first + b, 1, T, ids + b * T,

@@ -11,7 +11,8 @@ typedef struct ef_source {
   uint64_t seed, unit;  /* every trained unit has a number of its own (train/unit.h) */
 } ef_source;
 
-/* Windows first .. first+B-1 of step `step`: ids and targets (B,T). A pure function of the source, step and window
- * numbers: micro-batches of one step may be drawn anywhere. EF_INPUT if a stream is too short. Local. */
-ef_status ef_source_sample(const ef_source *source, size_t step, size_t first, size_t B, size_t T, int32_t *ids,
-                           int32_t *targets);
+/* Windows first .. first+B-1 of step `step`: ids and targets (B,T). A pure function of the source, step and
+ * window numbers: micro-batches of one step may be drawn anywhere. EF_INPUT if a stream is too short. Local.
+ */
+ef_status ef_source_sample(const ef_source *source, size_t step, size_t first, size_t B, size_t T,
+                           int32_t *ids, int32_t *targets);

@@ -19,9 +19,10 @@ static void carve(ef_arena *arena, ef_trainer *t) {
   t->targets = ef_arena_take(arena, rows, sizeof(int32_t));
 }
 
-ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef_recipe *recipe, const ef_source *source,
-                            const ef_objective *objective, ef_trainer *t) {
-  *t = (ef_trainer){.model = model, .kernels = kernels, .recipe = *recipe, .source = *source, .best_loss = INFINITY};
+ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef_recipe *recipe,
+                            const ef_source *source, const ef_objective *objective, ef_trainer *t) {
+  *t = (ef_trainer){
+      .model = model, .kernels = kernels, .recipe = *recipe, .source = *source, .best_loss = INFINITY};
   if (objective) t->objective = *objective;
   if (t->recipe.holdout && t->recipe.holdout->count < 2) t->recipe.holdout = NULL;
   t->ended = recipe->steps == 0;
@@ -30,9 +31,10 @@ ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef
   EF_GO(ef_arena_place(&t->arena));
   carve(&t->arena, t);
   EF_GO(ef_history_create(recipe->steps, &t->history));
-  EF_GO(ef_pass_create(&model->dims, kernels, EF_PASS_TRAIN, recipe->batch, recipe->context, true, NULL, &t->pass));
+  EF_GO(ef_pass_create(&model->dims, kernels, EF_PASS_TRAIN, recipe->batch, recipe->context, true, NULL,
+                       &t->pass));
   if (t->recipe.holdout) {
-    EF_GO(ef_evaluator_create(&model->dims, kernels, recipe->batch, recipe->context, &t->evaluator));
+    EF_GO(ef_evaluator_create(&model->dims, kernels, recipe->batch, recipe->context, NULL, &t->evaluator));
   }
 done:
   if (status != EF_OK) ef_trainer_free(t);
@@ -98,10 +100,8 @@ static ef_status update(ef_trainer *t, float loss) {
 
 /* Measures the holdout, keeps the best parameters, and ends the unit when patience is over. */
 static ef_status look(ef_trainer *t, float *row) {
-  size_t windows = ef_stream_windows(t->recipe.holdout, t->recipe.context), most = t->recipe.look_windows;
-  size_t stride = most && windows > most ? windows / most : 1;
   ef_quality quality;
-  EF_TRY(ef_evaluate(&t->evaluator, t->model, t->recipe.holdout, 0, stride, most, &quality));
+  EF_TRY(ef_evaluate(&t->evaluator, t->model, t->recipe.holdout, t->recipe.look_windows, &quality));
   double loss = ef_log_perplexity(&quality);
   row[EF_HISTORY_HOLDOUT] = (float)loss;
   if (loss < t->best_loss) {

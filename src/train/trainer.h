@@ -1,7 +1,9 @@
-/* Training of one dense model on one rank: the unit of work of pretraining, of the devices and of distillation.
+/* Training of one dense model on one rank: the unit of work of pretraining, of the devices and of
+ * distillation.
  *
- * A trainer holds gradients, moments and activations of one model and walks its steps; between steps its whole state
- * can be written to a file and read back, and the run goes on with the same bits. Nothing is allocated inside a step.
+ * A trainer holds gradients, moments and activations of one model and walks its steps; between steps its
+ * whole state can be written to a file and read back, and the run goes on with the same bits. Nothing is
+ * allocated inside a step.
  */
 #pragma once
 
@@ -15,19 +17,21 @@ typedef struct ef_recipe {
   size_t steps, batch, context; /* optimiser steps; windows of a step; tokens of a window */
   double lr, min_lr, decay, clip;
   size_t warmup;
-  /* Selection: every `look_every` steps the loss on `holdout` is measured and the best parameters are kept; after
-   * `patience` looks without gain training ends (0: never). holdout NULL or too short: the last step is kept. */
+  /* Selection: every `look_every` steps the loss on `holdout` is measured and the best parameters are kept;
+   * after `patience` looks without gain training ends (0: never). holdout NULL or too short: the last step is
+   * kept. */
   const ef_stream *holdout;
   size_t look_every, patience, look_windows;
 } ef_recipe;
 
-/* What is added to plain cross-entropy. begin: called before the loss of a batch; may set the teacher and weights of
- * `spec`. features: adds a loss on the student's residual stream, writes its gradients (parameters of the extra
- * block +=, taps), returns the loss. Either may be NULL. */
+/* What is added to plain cross-entropy. begin: called before the loss of a batch; may set the teacher and
+ * weights of `spec`. features: adds a loss on the student's residual stream, writes its gradients (parameters
+ * of the extra block +=, taps), returns the loss. Either may be NULL. */
 typedef struct ef_objective {
   void *ctx;
   ef_status (*begin)(void *ctx, const int32_t *ids, size_t B, size_t T, ef_loss_spec *spec);
-  double (*features)(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads, ef_taps *taps);
+  double (*features)(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads,
+                     ef_taps *taps);
   float *extra; /* parameters trained beside the model (view-aligned attention), or NULL */
   size_t extra_count;
 } ef_objective;
@@ -47,6 +51,7 @@ typedef struct ef_trainer {
   ef_evaluator evaluator;
   ef_history history;
   size_t step;      /* steps done */
+  size_t restored;  /* of those, done before this start of the program */
   size_t best_step; /* 0: none */
   double best_loss;
   size_t stale; /* looks since the best */
@@ -54,16 +59,16 @@ typedef struct ef_trainer {
 } ef_trainer;
 
 /* EF_MACHINE. Local. */
-ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef_recipe *recipe, const ef_source *source,
-                            const ef_objective *objective, ef_trainer *trainer);
+ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef_recipe *recipe,
+                            const ef_source *source, const ef_objective *objective, ef_trainer *trainer);
 void ef_trainer_free(ef_trainer *trainer);
 
-/* Bytes of a trainer beside the model: gradients, moments, best copy, activations. Only dims and table of `model` are
- * read: its parameters need not be there. For plans. Local. */
+/* Bytes of a trainer beside the model: gradients, moments, best copy, activations. Only dims and table of
+ * `model` are read: its parameters need not be there. For plans. Local. */
 size_t ef_trainer_bytes(const ef_model *model, const ef_recipe *recipe, size_t extra);
 
-/* One optimiser step; at the last one (or when patience ends) the kept parameters are put into the model and `ended` is
- * set. EF_NUMBERS if a loss or gradient is not finite: the message names the step. Local. */
+/* One optimiser step; at the last one (or when patience ends) the kept parameters are put into the model and
+ * `ended` is set. EF_NUMBERS if a loss or gradient is not finite: the message names the step. Local. */
 ef_status ef_trainer_step(ef_trainer *trainer);
 
 /* Optimiser steps taken and tokens they saw. */

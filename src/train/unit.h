@@ -8,8 +8,10 @@ typedef enum ef_unit_kind {
   EF_UNIT_FAMILY = 1,  /* common start of a family entry */
   EF_UNIT_BASE_START,  /* common start of the bases */
   EF_UNIT_DEVICE,      /* local training */
-  EF_UNIT_PROXY,       /* mean of a cluster */
+  EF_UNIT_MEAN,        /* mean of a cluster's uploads */
+  EF_UNIT_PROXY,       /* that mean after the guard: the teacher */
   EF_UNIT_BASE,        /* distillation of a base */
+  EF_UNIT_MERGED,      /* a Mixture-of-Experts before tuning: 0 of the bases, 1 of copies of their start */
   EF_UNIT_TUNE,        /* tuning of the merged model */
   EF_UNIT_PUBLIC_ONLY, /* the control without devices */
   EF_UNIT_KIND_COUNT

@@ -1,0 +1,75 @@
+#include "train/events.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 4096 };
+
+ef_status ef_event(const ef_run *run, const char *event, const char *fields, ...) {
+  if (!ef_par_root(run->par)) return EF_OK;
+  char inside[LINE_BYTES], path[LINE_BYTES];
+  va_list args;
+  va_start(args, fields);
+  vsnprintf(inside, sizeof inside, fields, args);
+  va_end(args);
+  ef_run_path(run, path, sizeof path, "metrics.jsonl");
+  FILE *log = fopen(path, "a");
+  if (!log) return ef_fail(EF_MACHINE, __FILE__, __LINE__, "%s: %s", path, strerror(errno));
+  bool whole = fprintf(log, "{\"event\": \"%s\"%s%s}\n", event, inside[0] ? ", " : "", inside) > 0;
+  whole = fclose(log) == 0 && whole;
+  return EF_CHECK(whole, EF_MACHINE, "%s: could not be written: %s", path, strerror(errno));
+}
+
+ef_status ef_event_phase(ef_run *run, const char *name, double started, const ef_effort *effort) {
+  size_t ranks = (size_t)run->par->size;
+  double seconds = ef_clock() - started, mine[3] = {effort->tokens, effort->flops, effort->steps},
+         *all = NULL;
+  double sum[3] = {0.0, 0.0, 0.0};
+  ef_status status = EF_OK;
+  EF_GO(EF_NEW(all, 3 * ranks));
+  EF_GO(ef_allgather_f64(run->par, mine, 3, all));
+  for (size_t i = 0; i < 3 * ranks; i++) sum[i % 3] += all[i];
+  if (ef_par_root(run->par)) ef_log(EF_LOG_INFO, "%-24s %8.1f s  %10.0f tokens", name, seconds, sum[0]);
+  EF_GO(ef_event(run, "phase",
+                 "\"name\": \"%s\", \"seconds\": %.6f, \"tokens\": %.0f, \"flops\": %.6e, \"steps\": %.0f",
+                 name, seconds, sum[0], sum[1], sum[2]));
+done:
+  ef_free(all);
+  return ef_agree(run->par, status);
+}
+
+/* The file is for `watch`: a lost write is no error of the run. */
+static void write_progress(const ef_run *run, const char *line) {
+  char path[LINE_BYTES];
+  ef_run_path(run, path, sizeof path, "progress");
+  FILE *file = fopen(path, "w");
+  if (!file) return;
+  fprintf(file, "%s\n", line);
+  fclose(file);
+}
+
+void ef_progress(ef_run *run, const char *phase, size_t done, size_t all) {
+  if (!ef_par_root(run->par)) return;
+  double now = ef_clock();
+  bool terminal = isatty(STDERR_FILENO);
+  if (run->progress.phase != phase) {
+    run->progress.phase = phase;
+    run->progress.started = run->progress.shown = now;
+    run->progress.first = done;
+  }
+  if (now - run->progress.shown < (terminal ? 1.0 : 10.0)) return;
+  run->progress.shown = now;
+  double rate = (double)(done - run->progress.first) / (now - run->progress.started + 1e-9);
+  char line[256];
+  snprintf(line, sizeof line, "%s: %zu of %zu, %.2f/s, %.0f s left", phase, done, all, rate,
+           rate > 0.0 ? (double)(all - done) / rate : 0.0);
+  write_progress(run, line);
+  if (ef_log_on(EF_LOG_INFO)) fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", line);
+}

@@ -1,0 +1,133 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "par/units.h"
+#include "train/exchange_internal.h"
+
+ef_status ef_exchange_lists(ef_exchange *x) {
+  size_t size = (size_t)x->par->size, E = x->model->dims.E, layers = ef_dims_moe_count(&x->model->dims);
+  EF_TRY(EF_NEW(x->moe_index, x->model->dims.L));
+  EF_TRY(EF_NEW(x->flow.from, size));
+  EF_TRY(EF_NEW(x->flow.to, size));
+  EF_TRY(EF_NEW(x->units, size));
+  EF_TRY(EF_NEW(x->leaf, size));
+  EF_TRY(EF_NEW(x->pairs, size));
+  EF_TRY(EF_NEW(x->my_count, E));
+  EF_TRY(EF_NEW(x->zeros, E));
+  EF_TRY(EF_NEW(x->scratch.floats, size));
+  EF_TRY(EF_NEW(x->kept, x->train ? layers : 1));
+  x->kept_count = x->train ? layers : 1;
+  for (size_t i = 0; i < x->kept_count; i++) {
+    EF_TRY(EF_NEW(x->kept[i].count, size * E));
+    EF_TRY(EF_NEW(x->kept[i].room.floats, size));
+  }
+  return EF_OK;
+}
+
+static void free_room(ef_room *room) {
+  ef_free(room->block);
+  ef_free(room->floats);
+}
+
+void ef_exchange_release(ef_exchange *x) {
+  for (size_t i = 0; i < x->kept_count; i++) {
+    ef_free(x->kept[i].count);
+    free_room(&x->kept[i].room);
+  }
+  ef_free(x->kept);
+  free_room(&x->scratch);
+  ef_free(x->moe_index);
+  ef_free(x->flow.from);
+  ef_free(x->flow.to);
+  ef_free(x->units);
+  ef_free(x->leaf);
+  ef_free(x->pairs);
+  ef_free(x->my_count);
+  ef_free(x->zeros);
+}
+
+/* Rows that rank `from` routed to the experts of rank `to`; *widest grows to the largest count among them. */
+static size_t rows_between(const ef_exchange *x, const int64_t *count, int from, int to, size_t *widest) {
+  size_t E = x->model->dims.E, rows = 0;
+  for (size_t e = ef_block_first(E, x->par->size, to); e < ef_block_first(E, x->par->size, to + 1); e++) {
+    size_t n = (size_t)count[(size_t)from * E + e];
+    rows += n;
+    if (n > *widest) *widest = n;
+  }
+  return rows;
+}
+
+void ef_flow_read(ef_exchange *x, const int64_t *count) {
+  ef_flow *f = &x->flow;
+  int me = x->par->rank;
+  size_t sorted = 0, ignored = 0;
+  f->others = f->widest = 0;
+  f->count = count;
+  for (int r = 0; r < x->par->size; r++) {
+    f->to[r] = (ef_range){sorted, rows_between(x, count, me, r, &ignored)};
+    sorted += f->to[r].rows;
+    f->from[r] = (ef_range){f->others, rows_between(x, count, r, me, &f->widest)};
+    if (r != me) f->others += f->from[r].rows;
+  }
+  f->from[me].first = f->others;
+  f->rows = f->others + f->from[me].rows;
+}
+
+/* Floats that `rank` needs for this layer, kept until backward and not. */
+static void needs(const ef_exchange *x, int rank, size_t *kept, size_t *scratch) {
+  size_t D = x->model->dims.D, Fe = x->model->dims.Fe, others = 0, own = 0, widest = 0;
+  for (int s = 0; s < x->par->size; s++) {
+    size_t rows = rows_between(x, x->flow.count, s, rank, &widest);
+    *(s == rank ? &own : &others) += rows;
+  }
+  *kept = others * D + (x->train ? (others + own) * 3 * Fe : 0);
+  *scratch = others * D * (x->train ? 2 : 1) + widest * 3 * Fe;
+}
+
+/* Notes that a buffer of `rank` grows, if it must; the contents are not needed. */
+static bool must_grow(ef_room *room, int rank, size_t need) {
+  if (need <= room->floats[rank]) return false;
+  room->floats[rank] = need + need / 4;
+  return true;
+}
+
+static ef_status grow(ef_room *room, int rank) {
+  ef_free(room->block);
+  return EF_NEW(room->block, room->floats[rank]);
+}
+
+ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept) {
+  bool any = false, mine = false;
+  for (int r = 0; r < x->par->size; r++) {
+    size_t keep = 0, scratch = 0;
+    needs(x, r, &keep, &scratch);
+    bool first = must_grow(&kept->room, r, keep), second = must_grow(&x->scratch, r, scratch);
+    any = any || first || second;
+    mine = mine || (r == x->par->rank && (first || second));
+  }
+  if (!any) return EF_OK;
+  ef_status status = EF_OK;
+  if (mine) status = grow(&kept->room, x->par->rank);
+  if (mine && status == EF_OK) status = grow(&x->scratch, x->par->rank);
+  return ef_agree(x->par, status);
+}
+
+ef_status ef_rows_begin(ef_exchange *x, int tag, const ef_range *out, const float *send, const ef_range *in,
+                        float *recv) {
+  size_t D = x->model->dims.D;
+  for (int r = 0; r < x->par->size; r++) {
+    bool other = r != x->par->rank;
+    x->pairs[r] = (ef_pair){.send = send ? send + out[r].first * D : NULL,
+                            .recv = recv ? recv + in[r].first * D : NULL,
+                            .send_bytes = other ? out[r].rows * D * sizeof(float) : 0,
+                            .recv_bytes = other ? in[r].rows * D * sizeof(float) : 0};
+    x->cost.bytes_sent += x->pairs[r].send_bytes;
+  }
+  return ef_swap_begin(x->par, tag, x->pairs);
+}
+
+ef_status ef_rows_end(ef_exchange *x, int tag) {
+  double start = ef_clock();
+  ef_status status = ef_swap_end(x->par, tag, x->pairs);
+  x->cost.wait_seconds += ef_clock() - start;
+  return status;
+}

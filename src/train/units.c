@@ -1,0 +1,68 @@
+#include "train/units.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "par/units.h"
+#include "train/events.h"
+#include <string.h>
+
+double ef_train_cost(const ef_dims *dims, size_t steps, size_t batch, size_t context) {
+  return ef_dims_flops_per_token(dims, context) * (double)(steps * batch * context);
+}
+
+void ef_effort_add(ef_effort *effort, const ef_trainer *trainer) {
+  if (!trainer->model) return;
+  size_t steps = trainer->step - trainer->restored, B = trainer->recipe.batch, T = trainer->recipe.context;
+  effort->steps += (double)steps;
+  effort->tokens += (double)(steps * B * T);
+  effort->flops += ef_train_cost(&trainer->model->dims, steps, B, T);
+}
+
+static ef_status run_units(ef_run *run, ef_phase *phase, ef_effort *effort) {
+  for (size_t u = 0; u < phase->units; u++) {
+    if (phase->owner[u] != run->par->rank) continue;
+    if (ef_run_told_to_stop(run)) return EF_STOPPED;
+    EF_TRY(phase->run_unit(phase->ctx, u, effort));
+    ef_progress(run, phase->name, u + 1, phase->units);
+  }
+  return EF_OK;
+}
+
+ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
+  double *work = NULL, started = ef_clock();
+  EF_TRY(EF_NEW(work, (size_t)run->par->size));
+  ef_balance(phase->units, phase->cost, run->par->size, phase->owner, work);
+  ef_free(work);
+  ef_effort effort = {0};
+  ef_status status = run_units(run, phase, &effort);
+  if (status != EF_OK && status != EF_STOPPED) status = ef_context(status, "%s", phase->name);
+  ef_status met = ef_run_meet(run, status);
+  if (met == EF_OK || met == EF_STOPPED) EF_TRY(ef_event_phase(run, phase->name, started, &effort));
+  return met;
+}
+
+/* Rows of one rank, packed, in the order of their units. */
+static size_t pack(size_t units, const int *owner, int rank, size_t width, double *table, double *rows,
+                   bool out) {
+  size_t n = 0;
+  for (size_t u = 0; u < units; u++) {
+    if (owner[u] != rank) continue;
+    double *packed = rows + n++ * width, *row = table + u * width;
+    memcpy(out ? packed : row, out ? row : packed, width * sizeof(double));
+  }
+  return n;
+}
+
+ef_status ef_phase_share(ef_run *run, size_t units, const int *owner, size_t width, double *table) {
+  double *rows = NULL;
+  ef_status status = EF_OK;
+  EF_GO(EF_NEW(rows, units * width));
+  for (int rank = 0; rank < run->par->size; rank++) {
+    size_t n = pack(units, owner, rank, width, table, rows, true);
+    EF_GO(ef_bcast(run->par, rank, rows, n * width * sizeof(double)));
+    pack(units, owner, rank, width, table, rows, false);
+  }
+done:
+  ef_free(rows);
+  return status;
+}
