@@ -1,0 +1,268 @@
+#include "fusion/bases.h"
+
+#include "base/memory.h"
+#include "fusion/merge.h"
+#include "fusion/teacher.h"
+#include "train/measure.h"
+#include "train/pretrain.h"
+#include <math.h>
+#include <string.h>
+
+static const char START_SECTIONS[] = "text,federation,global,eval";
+static const char SECTIONS[] = "text,federation,global,eval,fusion";
+
+static ef_part_key start_key(void) {
+  return (ef_part_key){.kind = EF_UNIT_BASE_START, .index = 0, .sections = START_SECTIONS};
+}
+
+static ef_part_key base_key(size_t index) {
+  return (ef_part_key){.kind = EF_UNIT_BASE, .index = index, .sections = SECTIONS};
+}
+
+ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base) {
+  const ef_deck *d = run->deck;
+  ef_shape shape = {.V = run->tokens.vocabulary,
+                    .D = (size_t)d->global.width,
+                    .L = (size_t)d->global.layers,
+                    .H = (size_t)d->global.heads,
+                    .G = (size_t)(d->global.kv_heads ? d->global.kv_heads : d->global.heads),
+                    .F = (size_t)d->global.dense_width,
+                    .max_positions = (size_t)d->global.context,
+                    .E = (size_t)d->global.experts,
+                    .K = (size_t)d->global.top_k,
+                    .Fe = (size_t)d->global.expert_width,
+                    .Fs = (size_t)d->global.shared_width,
+                    .dense_first = (size_t)d->global.dense_first};
+  ef_family family;
+  EF_TRY(EF_CHECK(ef_family_find(d->global.family, &family), EF_DECK, "global.family: unknown family %s",
+                  d->global.family));
+  if (ef_dims_make(family, &shape, global) != EF_OK) {
+    return ef_fail(EF_DECK, __FILE__, __LINE__, "global: %s", ef_message());
+  }
+  global->aux = family == EF_QWEN2_MOE ? EF_AUX_POOLED : EF_AUX_SEQUENCE;
+  global->aux_coef = (float)d->tune.aux;
+  return ef_base_dims(global, (size_t)d->fusion.clusters, base);
+}
+
+/* ---- the common start ---------------------------------------------------------------------------------- */
+
+static ef_status pretrain_start(void *ctx, size_t unit, ef_effort *effort) {
+  (void)unit;
+  ef_run *run = ctx;
+  ef_part_key key = start_key();
+  ef_dims global, base;
+  EF_TRY(ef_global_dims(run, &global, &base));
+  return ef_pretrain_unit(run, &key, &base, (size_t)run->deck->global.pretrain_steps,
+                          (size_t)run->deck->global.context, effort);
+}
+
+ef_status ef_base_start(ef_run *run) {
+  double cost = 1.0;
+  int owner = 0;
+  ef_phase phase = {"base start", 1, &cost, &owner, run, pretrain_start};
+  return ef_phase_run(run, &phase);
+}
+
+ef_status ef_base_start_load(const ef_run *run, ef_model *model) {
+  ef_part_key key = start_key();
+  ef_dims global, base;
+  EF_TRY(ef_global_dims(run, &global, &base));
+  return ef_part_load(run, &key, &base, model);
+}
+
+/* ---- distillation -------------------------------------------------------------------------------------- */
+
+typedef struct base_context {
+  ef_run *run;
+  const ef_population *population;
+  const ef_clusters *clusters;
+  ef_bases *bases;
+} base_context;
+
+enum { ROW_FIELDS = 6 };
+
+static size_t row_width(const ef_run *run) { return ROW_FIELDS + EF_QUALITY_FIELDS * run->tokens.domain_count; }
+
+static void base_to_row(const ef_base *b, size_t domains, double *row) {
+  double fields[ROW_FIELDS] = {b->taught, (double)b->steps, (double)b->kept, b->start_loss, b->proxy_loss, b->loss};
+  memcpy(row, fields, sizeof fields);
+  ef_quality_pack(b->validation, domains, row + ROW_FIELDS);
+}
+
+static void row_to_base(const double *row, size_t domains, ef_base *b) {
+  b->taught = row[0] != 0.0;
+  b->steps = (size_t)row[1];
+  b->kept = (size_t)row[2];
+  b->start_loss = row[3];
+  b->proxy_loss = row[4];
+  b->loss = row[5];
+  ef_quality_unpack(row + ROW_FIELDS, domains, b->validation);
+}
+
+static ef_h5_array row_array(size_t width) {
+  return (ef_h5_array){.path = "/base/record",
+                       .type = EF_H5_F64,
+                       .rank = 1,
+                       .shape = {width},
+                       .description = "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
+                                      "validation nll, tokens, hits, bytes by domain",
+                       .units = "1",
+                       .dims = "field"};
+}
+
+typedef struct finish_context {
+  const ef_run *run;
+  const ef_base *base;
+} finish_context;
+
+static ef_status write_record(void *ctx, ef_h5 *file) {
+  finish_context *f = ctx;
+  double *row = NULL;
+  EF_TRY(EF_NEW(row, row_width(f->run)));
+  base_to_row(f->base, f->run->tokens.domain_count, row);
+  ef_h5_array array = row_array(row_width(f->run));
+  ef_status status = ef_h5_write(file, &array, row);
+  ef_free(row);
+  return status;
+}
+
+static ef_status read_record(const base_context *c, size_t index) {
+  ef_part_key key = base_key(index);
+  ef_h5 *file = NULL;
+  double *row = NULL;
+  EF_TRY(ef_part_open(c->run, &key, false, &file));
+  ef_status status = EF_OK;
+  EF_GO(EF_NEW(row, row_width(c->run)));
+  ef_h5_array array = row_array(row_width(c->run));
+  EF_GO(ef_h5_read(file, &array, row));
+  row_to_base(row, c->run->tokens.domain_count, &c->bases->bases[index]);
+done:
+  ef_h5_close(file);
+  ef_free(row);
+  return status;
+}
+
+static ef_recipe recipe_of(const ef_run *run) {
+  const ef_deck *d = run->deck;
+  return (ef_recipe){.steps = (size_t)d->fusion.steps,
+                     .batch = (size_t)d->fusion.batch,
+                     .context = (size_t)d->global.context,
+                     .lr = d->fusion.lr,
+                     .min_lr = d->fusion.min_lr,
+                     .decay = d->fusion.weight_decay,
+                     .clip = d->fusion.clip,
+                     .warmup = (size_t)d->fusion.warmup};
+}
+
+static ef_source source_of(const ef_run *run, const ef_cluster *cluster, size_t index) {
+  return (ef_source){.general = &run->public_text,
+                     .own = &run->public_by_domain[cluster->domain],
+                     .own_share = run->deck->fusion.own_share,
+                     .seed = (uint64_t)run->deck->run.seed,
+                     .unit = ef_unit(EF_UNIT_BASE, index)};
+}
+
+static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model *proxy, ef_effort *effort) {
+  ef_run *run = c->run;
+  ef_base *b = &c->bases->bases[index];
+  ef_part_key key = base_key(index);
+  ef_recipe recipe = recipe_of(run);
+  ef_source source = source_of(run, &c->clusters->clusters[index], index);
+  ef_distiller distiller = {0};
+  ef_trainer trainer = {0};
+  ef_objective objective = {0};
+  finish_context finish = {run, b};
+  ef_status status = EF_OK;
+  if (b->taught) {
+    EF_GO(ef_distiller_create(run, proxy, &base->dims, ef_unit(EF_UNIT_BASE, index), &distiller));
+    objective = ef_distiller_objective(&distiller);
+  }
+  EF_GO(ef_trainer_create(base, run->kernels, &recipe, &source, &objective, &trainer));
+  EF_GO(ef_trainer_walk(run, &key, &trainer));
+  b->steps = trainer.step;
+  b->kept = trainer.best_step ? trainer.best_step : trainer.step;
+  EF_GO(ef_run_measure(run, base, &b->loss, b->validation));
+  EF_GO(ef_trainer_finish(run, &key, &trainer, write_record, &finish));
+done:
+  run->steps += trainer.step;
+  ef_effort_add(effort, &trainer);
+  ef_trainer_free(&trainer);
+  ef_distiller_free(&distiller);
+  return status;
+}
+
+static ef_status run_base(void *ctx, size_t index, ef_effort *effort) {
+  base_context *c = ctx;
+  ef_run *run = c->run;
+  ef_base *b = &c->bases->bases[index];
+  ef_part_key key = base_key(index);
+  if (ef_part_exists(run, &key)) {
+    EF_TRY(read_record(c, index));
+    run->steps += b->steps;
+    return EF_OK;
+  }
+  size_t domain = (size_t)c->clusters->clusters[index].domain;
+  ef_model base = {0}, proxy = {0};
+  ef_status status = EF_OK;
+  EF_GO(ef_base_start_load(run, &base));
+  EF_GO(ef_proxy_load(run, c->population, c->clusters, index, &proxy));
+  EF_GO(ef_run_domain_loss(run, &base, domain, &b->start_loss));
+  EF_GO(ef_run_domain_loss(run, &proxy, domain, &b->proxy_loss));
+  b->taught = !run->deck->fusion.drop_weak || b->proxy_loss <= b->start_loss;
+  EF_GO(distil(c, index, &base, &proxy, effort));
+done:
+  ef_model_free(&base);
+  ef_model_free(&proxy);
+  return status == EF_OK || status == EF_STOPPED ? status : ef_context(status, "base %zu", index);
+}
+
+static ef_status allocate(const ef_run *run, size_t count, ef_bases *bases) {
+  *bases = (ef_bases){.count = count};
+  EF_TRY(EF_NEW(bases->bases, count));
+  for (size_t i = 0; i < count; i++) EF_TRY(EF_NEW(bases->bases[i].validation, run->tokens.domain_count));
+  return ef_global_dims(run, &bases->global, &bases->dims);
+}
+
+void ef_bases_free(ef_bases *bases) {
+  for (size_t i = 0; bases->bases && i < bases->count; i++) ef_free(bases->bases[i].validation);
+  ef_free(bases->bases);
+  *bases = (ef_bases){0};
+}
+
+static ef_status share_records(ef_run *run, const int *owner, ef_bases *bases) {
+  size_t width = row_width(run), domains = run->tokens.domain_count;
+  double *table = NULL;
+  ef_status status = EF_OK;
+  EF_GO(EF_NEW(table, bases->count * width));
+  for (size_t i = 0; i < bases->count; i++) base_to_row(&bases->bases[i], domains, table + i * width);
+  EF_GO(ef_phase_share(run, bases->count, owner, width, table));
+  for (size_t i = 0; i < bases->count; i++) row_to_base(table + i * width, domains, &bases->bases[i]);
+done:
+  ef_free(table);
+  return status;
+}
+
+ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters, ef_bases *bases) {
+  base_context context = {run, population, clusters, bases};
+  double *cost = NULL;
+  int *owner = NULL;
+  ef_status status = EF_OK;
+  EF_GO(allocate(run, clusters->count, bases));
+  EF_GO(EF_NEW(cost, clusters->count));
+  EF_GO(EF_NEW(owner, clusters->count));
+  for (size_t i = 0; i < clusters->count; i++) {
+    cost[i] = ef_train_cost(&bases->dims, 3, 1, 1) + ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
+  }
+  ef_phase phase = {"distillation", clusters->count, cost, owner, &context, run_base};
+  EF_GO(ef_phase_run(run, &phase));
+  EF_GO(share_records(run, owner, bases));
+done:
+  ef_free(cost);
+  ef_free(owner);
+  return status;
+}
+
+ef_status ef_base_load(const ef_run *run, const ef_bases *bases, size_t index, ef_model *model) {
+  ef_part_key key = base_key(index);
+  return ef_part_load(run, &key, &bases->dims, model);
+}

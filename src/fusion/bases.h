@@ -1,0 +1,37 @@
+/* Phase II: each proxy teaches one dense base on public text (DeepFusion Eqs. 7 to 11).
+ *
+ * All bases start from one checkpoint, pretrained on public text. Base i is a unit of work: it is distilled whole on one rank,
+ * with L = CE + alpha * FM + beta * KL.
+ */
+#pragma once
+
+#include "fusion/proxy.h"
+
+typedef struct ef_base {
+  bool taught;            /* false: the proxy was worse than the start, and fusion.drop_weak left it out */
+  size_t steps, kept;     /* optimiser steps; the one kept */
+  double start_loss, proxy_loss; /* of the common start and of the proxy, on the holdout of the cluster's domain */
+  double loss;                   /* of the base, on the whole holdout; all in nat per token */
+  ef_quality *validation; /* (domains) owned */
+} ef_base;
+
+typedef struct ef_bases {
+  size_t count;
+  ef_dims global, dims; /* of the MoE and of a base */
+  ef_base *bases;       /* (count) owned */
+} ef_bases;
+
+/* Dims of the global MoE of the deck, and of its bases. EF_DECK. Local. */
+ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base);
+
+/* Pretrains the common start of the bases. Collective. */
+ef_status ef_base_start(ef_run *run);
+/* The common start. Local (any rank). */
+ef_status ef_base_start_load(const ef_run *run, ef_model *model);
+
+/* Distils every base from its proxy. EF_STOPPED. Collective. */
+ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters, ef_bases *bases);
+void ef_bases_free(ef_bases *bases);
+
+/* Base `index`. Local (any rank). */
+ef_status ef_base_load(const ef_run *run, const ef_bases *bases, size_t index, ef_model *model);

@@ -1,0 +1,102 @@
+#include "fusion/mentors.h"
+
+#include "base/memory.h"
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 32 }; /* of a block of logits */
+
+/* A proxy whose weight on a window is below this says nothing about it. */
+static const double LEAST_WEIGHT = 1e-6;
+
+static void mixture_logits(void *ctx, size_t row, size_t rows, float *out);
+
+ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters, size_t B,
+                            size_t T, ef_mentors *m) {
+  *m = (ef_mentors){.count = clusters->count,
+                    .B = B,
+                    .T = T,
+                    .V = run->tokens.vocabulary,
+                    .sharpness = run->deck->tune.sharpness,
+                    .kernels = run->kernels,
+                    .teacher = {.ctx = m, .logits = mixture_logits}};
+  ef_status status = EF_OK;
+  EF_GO(EF_NEW(m->proxies, m->count));
+  EF_GO(EF_NEW(m->passes, m->count));
+  EF_GO(EF_NEW(m->row_losses, B * T));
+  EF_GO(EF_NEW(m->weights, B * m->count));
+  EF_GO(EF_NEW(m->scratch, ROWS * m->V));
+  for (size_t i = 0; i < m->count; i++) {
+    EF_GO(ef_proxy_load(run, population, clusters, i, &m->proxies[i]));
+    EF_GO(ef_pass_create(&m->proxies[i].dims, run->kernels, EF_PASS_EVAL, B, T, false, NULL, &m->passes[i]));
+  }
+done:
+  if (status != EF_OK) ef_mentors_free(m);
+  return status;
+}
+
+void ef_mentors_free(ef_mentors *m) {
+  for (size_t i = 0; i < m->count; i++) {
+    if (m->proxies) ef_model_free(&m->proxies[i]);
+    if (m->passes) ef_pass_free(m->passes[i]);
+  }
+  ef_free(m->proxies);
+  ef_free(m->passes);
+  ef_free(m->row_losses);
+  ef_free(m->weights);
+  ef_free(m->scratch);
+  *m = (ef_mentors){0};
+}
+
+/* Losses to weights, window by window: the least loss is taken out first, so that the exponentials are safe. */
+static void weigh(ef_mentors *m) {
+  for (size_t b = 0; b < m->B; b++) {
+    double *w = m->weights + b * m->count, least = w[0], sum = 0.0;
+    for (size_t i = 1; i < m->count; i++) least = w[i] < least ? w[i] : least;
+    for (size_t i = 0; i < m->count; i++) sum += w[i] = exp(-m->sharpness * (w[i] - least));
+    for (size_t i = 0; i < m->count; i++) w[i] /= sum;
+  }
+}
+
+ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *targets) {
+  for (size_t i = 0; i < m->count; i++) {
+    EF_TRY(ef_forward(m->passes[i], &m->proxies[i], ids, m->B, m->T));
+    ef_loss_spec spec = {.targets = targets, .tau = 1.0f};
+    ef_loss_sums sums = {0};
+    ef_loss(m->passes[i], &m->proxies[i], &spec, NULL, NULL, m->row_losses, &sums);
+    for (size_t b = 0; b < m->B; b++) {
+      double loss = 0.0;
+      for (size_t t = 0; t < m->T; t++) loss += (double)m->row_losses[b * m->T + t];
+      m->weights[b * m->count + i] = loss / (double)m->T;
+    }
+  }
+  weigh(m);
+  return EF_OK;
+}
+
+/* out (rows,V) += weight * softmax of proxy i on rows of one window. */
+static void add_proxy(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight, float *out) {
+  ef_logits(m->passes[i], &m->proxies[i], row, rows, m->scratch);
+  k->log_softmax(rows, m->V, 1.0f, m->scratch, m->scratch);
+  for (size_t j = 0; j < rows * m->V; j++) out[j] += (float)weight * expf(m->scratch[j]);
+}
+
+static void mix_block(ef_mentors *m, const ef_kernels *k, size_t row, size_t rows, float *out) {
+  const double *w = m->weights + row / m->T * m->count;
+  memset(out, 0, rows * m->V * sizeof *out);
+  for (size_t i = 0; i < m->count; i++) {
+    if (w[i] >= LEAST_WEIGHT) add_proxy(m, k, i, row, rows, w[i], out);
+  }
+  for (size_t j = 0; j < rows * m->V; j++) out[j] = logf(out[j] + 1e-30f);
+}
+
+static void mixture_logits(void *ctx, size_t row, size_t rows, float *out) {
+  ef_mentors *m = ctx;
+  for (size_t done = 0; done < rows;) {
+    size_t window_left = m->T - (row + done) % m->T, n = rows - done;
+    if (n > window_left) n = window_left;
+    if (n > ROWS) n = ROWS;
+    mix_block(m, m->kernels, row + done, n, out + done * m->V);
+    done += n;
+  }
+}

@@ -1,0 +1,26 @@
+/* The proxies as teachers of the merged model (extended recipe): on each window their distributions are mixed with weights
+ * softmax(-sharpness * loss of the proxy on that window).
+ */
+#pragma once
+
+#include "fusion/proxy.h"
+
+typedef struct ef_mentors {
+  size_t count, B, T, V;
+  double sharpness;
+  const ef_kernels *kernels;
+  ef_model *proxies; /* (count) owned */
+  ef_pass **passes;  /* (count) owned */
+  float *row_losses; /* (B*T) owned */
+  double *weights;   /* (B,count) of the current batch; owned */
+  float *scratch;    /* one block of rows; owned */
+  ef_teacher teacher;
+} ef_mentors;
+
+/* Loads every proxy on this rank, for micro-batches (B,T). EF_MACHINE. Local. */
+ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters, size_t B,
+                            size_t T, ef_mentors *mentors);
+void ef_mentors_free(ef_mentors *mentors);
+
+/* Runs the proxies on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the mixture. Local. */
+ef_status ef_mentors_begin(ef_mentors *mentors, const int32_t *ids, const int32_t *targets);

@@ -1,0 +1,214 @@
+#include "fusion/tune.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "fusion/tune_internal.h"
+#include "par/units.h"
+#include "train/events.h"
+#include "train/schedule.h"
+#include <math.h>
+#include <string.h>
+
+/* ---- set-up -------------------------------------------------------------------------------------------- */
+
+static ef_status allocate_results(const ef_run *run, const ef_bases *bases, ef_tuned *tuned) {
+  *tuned = (ef_tuned){.start_loss = NAN, .loss = NAN};
+  EF_TRY(EF_NEW(tuned->before, run->tokens.domain_count));
+  EF_TRY(EF_NEW(tuned->after, run->tokens.domain_count));
+  return EF_NEW(tuned->load, ef_dims_moe_count(&bases->global) * bases->global.E);
+}
+
+void ef_tuned_free(ef_tuned *tuned) {
+  ef_free(tuned->before);
+  ef_free(tuned->after);
+  ef_free(tuned->load);
+  *tuned = (ef_tuned){0};
+}
+
+static ef_status load_source(ef_tuner *t) {
+  EF_TRY(ef_model_source_make(&t->shard, &t->source));
+  return ef_tokens_tokenizer(&t->run->tokens, &t->source.tokenizer, &t->source.tokenizer_bytes);
+}
+
+/* What each rank does alone; failures are agreed on by the caller. */
+static ef_status create_local(ef_tuner *t, const ef_population *population) {
+  EF_TRY(ef_merged_load(t->run, t->bases, t->tuning->start, &t->shard));
+  EF_TRY(load_source(t));
+  EF_TRY(ef_history_create(t->steps, &t->history));
+  EF_TRY(EF_NEW(t->best, t->shard.table.floats));
+  if (t->tuning->kl == 0.0) return EF_OK;
+  return ef_mentors_create(t->run, population, t->clusters, t->B, t->T, &t->mentors);
+}
+
+static ef_status create(ef_tuner *t, const ef_population *population) {
+  ef_run *run = t->run;
+  const ef_deck *deck = run->deck;
+  EF_TRY(ef_agree(run->par, create_local(t, population)));
+  ef_step_shape shape = {
+      .B = t->B, .T = t->T, .M = (size_t)deck->tune.batch / t->B, .train_experts = t->tuning->train_experts};
+  EF_TRY(ef_step_create(run->par, run->kernels, &t->shard, &shape, &t->step_engine));
+  return ef_spread_create(run->par, run->kernels, &t->shard, (size_t)deck->eval.batch, t->T, &t->spread);
+}
+
+static void release(ef_tuner *t) {
+  ef_spread_free(&t->spread);
+  ef_step_free(t->step_engine);
+  ef_mentors_free(&t->mentors);
+  ef_model_source_free(&t->source);
+  ef_model_free(&t->shard);
+  ef_history_free(&t->history);
+  ef_free(t->best);
+}
+
+/* ---- measuring ----------------------------------------------------------------------------------------- */
+
+static ef_status holdout_loss(ef_tuner *t, double *loss) {
+  const ef_run *run = t->run;
+  bool held_out = run->holdout.count >= 2;
+  ef_quality quality;
+  EF_TRY(ef_spread_evaluate(&t->spread, held_out ? &run->holdout : &run->public_text, held_out ? 0 : 64, &quality));
+  *loss = ef_log_perplexity(&quality);
+  return EF_OK;
+}
+
+static ef_status validate(ef_tuner *t, ef_quality *by_domain) {
+  const ef_run *run = t->run;
+  for (size_t d = 0; d < run->tokens.domain_count; d++) {
+    EF_TRY(ef_spread_evaluate(&t->spread, &run->validation[d], (size_t)run->deck->eval.windows, &by_domain[d]));
+  }
+  return EF_OK;
+}
+
+/* Keeps the parameters if the holdout loss is the least so far. */
+static ef_status look(ef_tuner *t, float *row) {
+  double loss;
+  EF_TRY(holdout_loss(t, &loss));
+  row[EF_HISTORY_HOLDOUT] = (float)loss;
+  if (!(loss < t->best_loss)) return EF_OK;
+  t->best_loss = loss;
+  t->best_step = t->step;
+  memcpy(t->best, t->shard.params, t->shard.table.floats * sizeof(float));
+  return EF_OK;
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------- */
+
+static ef_status next_batch(void *ctx, size_t micro, int32_t *ids, int32_t *targets) {
+  ef_tuner *t = ctx;
+  EF_TRY(ef_source_sample(&t->text, t->step, micro * t->B, t->B, t->T, ids, targets));
+  return t->mentors.count > 0 ? ef_mentors_begin(&t->mentors, ids, targets) : EF_OK;
+}
+
+static ef_step_spec spec_of(const ef_tuner *t) {
+  const ef_deck *d = t->run->deck;
+  ef_schedule schedule = {d->tune.lr, d->tune.min_lr, (size_t)d->tune.warmup, t->steps};
+  float mean = 1.0f / (float)((size_t)d->tune.batch * t->T);
+  return (ef_step_spec){.ce_scale = mean,
+                        .kl_scale = (float)t->tuning->kl * mean,
+                        .tau = (float)d->tune.tau,
+                        .teacher = t->mentors.count > 0 ? &t->mentors.teacher : NULL,
+                        .adamw = {.lr = (float)ef_schedule_lr(&schedule, t->step),
+                                  .beta1 = 0.9f,
+                                  .beta2 = 0.95f,
+                                  .eps = 1e-8f,
+                                  .decay = (float)d->tune.weight_decay,
+                                  .step = t->step + 1},
+                        .clip = d->tune.clip};
+}
+
+static ef_status one_step(ef_tuner *t) {
+  ef_step_spec spec = spec_of(t);
+  ef_batches batches = {t, next_batch};
+  ef_step_result result = {0};
+  EF_TRY(ef_step_run(t->step_engine, &batches, &spec, &result));
+  float *row = t->history.rows[t->step];
+  double tokens = (double)result.loss.tokens;
+  row[EF_HISTORY_CE] = (float)(result.loss.ce / tokens);
+  row[EF_HISTORY_KL] = t->mentors.count > 0 ? (float)(result.loss.kl / tokens) : NAN;
+  row[EF_HISTORY_FM] = row[EF_HISTORY_HOLDOUT] = NAN;
+  t->history.count = ++t->step;
+  if (t->step % (size_t)t->run->deck->eval.look_every == 0 || t->step == t->steps) EF_TRY(look(t, row));
+  ef_progress(t->run, t->tuning->name, t->step, t->steps);
+  return EF_OK;
+}
+
+/* All ranks save together, so they ask together: the root's clock decides. */
+static ef_status save_due(ef_tuner *t, bool *due) {
+  *due = ef_par_root(t->run->par) && ef_run_checkpoint_due(t->run);
+  return ef_bcast(t->run->par, 0, due, sizeof *due);
+}
+
+static ef_status walk(ef_tuner *t) {
+  while (t->step < t->steps) {
+    bool stop, due;
+    ef_status status = one_step(t);
+    if (status == EF_NUMBERS) {
+      return ef_context(status, "%s, step %zu (the last good checkpoint is in %s/checkpoint)", t->tuning->name,
+                        t->step + 1, t->run->folder);
+    }
+    EF_TRY(status);
+    EF_TRY(ef_stop_now(&t->run->stop, t->run->par, &stop));
+    EF_TRY(save_due(t, &due));
+    if (t->step == t->steps) break;
+    if (stop || due) EF_TRY(ef_tuner_save(t, false));
+    t->run->stopping = stop;
+    if (stop) return EF_STOPPED;
+  }
+  if (t->best_step > 0) memcpy(t->shard.params, t->best, t->shard.table.floats * sizeof(float));
+  return EF_OK;
+}
+
+static ef_status train(ef_tuner *t) {
+  ef_tuned *tuned = t->tuned;
+  if (t->step == 0) EF_TRY(holdout_loss(t, &tuned->start_loss));
+  if (t->step == 0) EF_TRY(validate(t, tuned->before));
+  EF_TRY(walk(t));
+  EF_TRY(validate(t, tuned->after));
+  EF_TRY(holdout_loss(t, &tuned->loss));
+  EF_TRY(ef_spread_load(&t->spread, tuned->load));
+  return ef_tuner_save(t, true);
+}
+
+static ef_effort effort_of(const ef_tuner *t) {
+  size_t steps = t->step - t->restored, tokens = steps * (size_t)t->run->deck->tune.batch * t->T;
+  bool root = ef_par_root(t->run->par);
+  if (!root) return (ef_effort){0};
+  return (ef_effort){(double)tokens, (double)tokens * ef_dims_flops_per_token(&t->shard.dims, t->T), (double)steps};
+}
+
+ef_status ef_tune(ef_run *run, const ef_tuning *tuning, const ef_population *population, const ef_clusters *clusters,
+                  const ef_bases *bases, ef_tuned *tuned) {
+  const ef_deck *deck = run->deck;
+  double started = ef_clock();
+  ef_tuner t = {.run = run,
+                .tuning = tuning,
+                .clusters = clusters,
+                .bases = bases,
+                .key = {.kind = tuning->unit, .sections = "text,federation,global,eval,fusion,tune"},
+                .B = (size_t)deck->tune.micro_batch,
+                .T = (size_t)deck->global.context,
+                .steps = tuning->steps,
+                .best_loss = INFINITY,
+                .tuned = tuned,
+                .text = {.general = &run->public_text,
+                         .seed = (uint64_t)deck->run.seed,
+                         .unit = ef_unit(tuning->unit, 0)}};
+  ef_status status = EF_OK;
+  EF_GO(ef_agree(run->par, allocate_results(run, bases, tuned)));
+  EF_GO(create(&t, population));
+  EF_GO(ef_tuner_restore(&t));
+  if (!t.finished) status = train(&t);
+  tuned->steps = t.step;
+  tuned->kept = t.best_step;
+  if (t.finished) tuned->loss = t.best_loss;
+  ef_effort effort = effort_of(&t);
+  if (status == EF_OK || status == EF_STOPPED) {
+    ef_status logged = ef_event_phase(run, tuning->name, started, &effort);
+    if (status == EF_OK) status = logged;
+  }
+  if (ef_par_root(run->par)) run->steps += t.step;
+done:
+  release(&t);
+  if (status == EF_STOPPED) return ef_run_meet(run, EF_STOPPED);
+  return status;
+}
