@@ -1,0 +1,170 @@
+#include "methods/launch.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "methods/report.h"
+#include "text/prepare.h"
+#include "train/checkpoint.h"
+#include "train/events.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 4096 };
+
+/* ---- text ---------------------------------------------------------------------------------------------- */
+
+/* Folder of relative file names: the deck's key, $EDGEFUSE_DATA, or the folder of the deck. */
+static const char *text_folder(const ef_deck *deck) {
+  if (deck->text.folder[0]) return deck->text.folder;
+  const char *data = getenv("EDGEFUSE_DATA");
+  return data && data[0] ? data : deck->folder;
+}
+
+/* Absolute names stay; a relative one that is not in the text folder may stand beside the deck. */
+static ef_status resolve(const ef_deck *deck, const ef_list *names, char **paths) {
+  for (size_t i = 0; i < names->count; i++) {
+    char path[PATH_BYTES];
+    const char *name = names->items[i];
+    if (name[0] == '/') {
+      snprintf(path, sizeof path, "%s", name);
+    } else {
+      snprintf(path, sizeof path, "%s/%s", text_folder(deck), name);
+      if (!ef_file_exists(path)) snprintf(path, sizeof path, "%s/%s", deck->folder, name);
+    }
+    EF_TRY(EF_CHECK(paths[i] = ef_strdup(path), EF_MACHINE, "out of memory"));
+  }
+  return EF_OK;
+}
+
+static ef_status prepare(const ef_deck *deck, const char *path) {
+  size_t files = deck->text.files.count, validation = deck->text.validation_files.count;
+  char **paths = NULL;
+  ef_status status = EF_OK;
+  EF_GO(EF_CHECK(files > 0, EF_DECK, "text.files: no file is named; give at least one JSON-lines or text file"));
+  EF_GO(EF_NEW(paths, files + validation));
+  EF_GO(resolve(deck, &deck->text.files, paths));
+  EF_GO(resolve(deck, &deck->text.validation_files, paths + files));
+  ef_prepare settings = {.files = (const char *const *)paths,
+                         .file_count = files,
+                         .validation_files = (const char *const *)(paths + files),
+                         .validation_file_count = validation,
+                         .by_subdomain = strcmp(deck->text.domain, "subdomain") == 0,
+                         .vocabulary = (size_t)deck->text.vocabulary,
+                         .public_share = deck->text.public_share,
+                         .validation_share = deck->text.validation_share,
+                         .seed = (uint64_t)deck->run.seed,
+                         .deck = deck->yaml};
+  EF_GO(ef_prepare_run(&settings, path));
+done:
+  for (size_t i = 0; paths && i < files + validation; i++) ef_free(paths[i]);
+  ef_free(paths);
+  return status;
+}
+
+/* The settings behind a token file stand beside it; equal settings, equal file. */
+static ef_status settings_text(const ef_deck *deck, char **text) {
+  char *yaml = NULL;
+  EF_TRY(ef_deck_dump(deck, "text", &yaml));
+  size_t bytes = strlen(yaml) + 64;
+  ef_status status = EF_NEW(*text, bytes);
+  if (status == EF_OK) snprintf(*text, bytes, "# seed %lld\n%s", (long long)deck->run.seed, yaml);
+  ef_free(yaml);
+  return status;
+}
+
+static bool same_text(const char *path, const char *text) {
+  char *found = NULL;
+  size_t bytes;
+  if (!ef_file_exists(path) || ef_file_read(path, EF_INPUT, &found, &bytes) != EF_OK) return false;
+  bool same = strcmp(found, text) == 0;
+  ef_free(found);
+  return same;
+}
+
+static ef_status prepare_root(const ef_deck *deck, const char *folder) {
+  char path[PATH_BYTES], beside[PATH_BYTES], tokens[PATH_BYTES], *text = NULL;
+  snprintf(path, sizeof path, "%s/tokens/tokens.h5", folder);
+  snprintf(beside, sizeof beside, "%s/tokens/settings.yaml", folder);
+  snprintf(tokens, sizeof tokens, "%s/tokens", folder);
+  EF_TRY(ef_folder_make(tokens));
+  EF_TRY(settings_text(deck, &text));
+  ef_status status = EF_OK;
+  if (ef_file_exists(path) && same_text(beside, text)) goto done;
+  EF_GO(prepare(deck, path));
+  EF_GO(ef_file_write(beside, text, strlen(text)));
+done:
+  ef_free(text);
+  return status;
+}
+
+ef_status ef_launch_prepare(ef_par *par, const ef_deck *deck, const char *folder) {
+  return ef_agree(par, ef_par_root(par) ? prepare_root(deck, folder) : EF_OK);
+}
+
+/* ---- the run folder ------------------------------------------------------------------------------------ */
+
+static ef_status make_folder(const ef_launch *launch, const char *name) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "%s/%s", launch->folder, name);
+  return ef_folder_make(path);
+}
+
+static ef_status open_folder(const ef_launch *launch) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
+  EF_TRY(EF_CHECK(launch->resume || !ef_file_exists(path), EF_USAGE,
+                  "%s holds a run: add --resume to go on with it, or name another folder with --out", launch->folder));
+  EF_TRY(make_folder(launch, "checkpoint"));
+  EF_TRY(make_folder(launch, "parts"));
+  return ef_file_write(path, launch->deck->yaml, strlen(launch->deck->yaml));
+}
+
+/* After a stop while units were trained: a checkpoint that says how far the run is; the units' states are parts. */
+static ef_status note_stop(ef_run *run) {
+  char path[PATH_BYTES];
+  size_t steps;
+  EF_TRY(ef_checkpoint_steps(run, &steps));
+  ef_run_path(run, path, sizeof path, "checkpoint/step_%08zu.h5", steps);
+  bool there = ef_file_exists(path);
+  EF_TRY(ef_bcast(run->par, 0, &there, sizeof there));
+  if (there) return EF_OK;
+  double started = ef_clock();
+  ef_h5 *file = NULL;
+  EF_TRY(ef_checkpoint_create(run, "units", steps, &file));
+  return ef_checkpoint_commit(run, file, started);
+}
+
+static ef_status run_method(ef_run *run, const ef_launch *launch) {
+  ef_outcome outcome = {0};
+  ef_status status = launch->method->run(run, &outcome);
+  if (status == EF_OK) {
+    bool root = ef_par_root(run->par);
+    status = ef_agree(run->par, root ? ef_report_write(run, launch->method, &outcome) : EF_OK);
+  }
+  ef_outcome_free(&outcome);
+  return status;
+}
+
+/* A stop keeps its own message whatever is done after it. */
+static ef_status finish_stop(ef_run *run) {
+  char message[1024];
+  snprintf(message, sizeof message, "%s", ef_message());
+  EF_TRY(note_stop(run));
+  return ef_fail(EF_STOPPED, __FILE__, __LINE__, "%s", message);
+}
+
+ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
+  ef_run run = {0};
+  char newest[PATH_BYTES];
+  EF_TRY(ef_agree(par, ef_par_root(par) ? open_folder(launch) : EF_OK));
+  EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
+  EF_TRY(ef_run_open(par, launch->deck, launch->folder, &run));
+  ef_status status = ef_checkpoint_newest(&run, newest, sizeof newest);
+  if (status == EF_OK) status = run_method(&run, launch);
+  if (status == EF_STOPPED) status = finish_stop(&run);
+  ef_run_close(&run);
+  return status;
+}
