@@ -1,0 +1,77 @@
+/* edgefuse: arguments, MPI, one command, one exit. Only this file ends the process. */
+#include "base/log.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "par/par.h"
+#include <mpi.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* How long a rank that failed waits for the others before it concludes that they cannot come. */
+enum { PATIENCE_MS = 5000, LOOK_MS = 2 };
+
+/* The release build tolerates a leak with a warning; in a debug build it is a fault. */
+static ef_status check_balance(size_t blocks_before) {
+  size_t blocks = ef_memory_blocks();
+  if (blocks == blocks_before) return EF_OK;
+#ifdef NDEBUG
+  ef_warn("%zu blocks of memory were not given back", blocks - blocks_before);
+  return EF_OK;
+#else
+  return ef_fail(EF_FAULT, __FILE__, __LINE__, "%zu blocks of memory (%zu bytes) were not given back",
+                 blocks - blocks_before, ef_memory_bytes());
+#endif
+}
+
+/* All ranks meet here. A rank that failed alone meets nobody, for the others wait for it in a collective:
+ * after PATIENCE_MS it returns false. Otherwise `first` is the lowest rank that failed. The communicator is
+ * that of main(), so that no collective of the command is met. */
+static bool meet(const ef_par *par, ef_status status, int *first) {
+  int mine = status == EF_OK ? par->size : par->rank, waited = 0, here = 0;
+  MPI_Request request;
+  if (MPI_Iallreduce(&mine, first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request) != MPI_SUCCESS)
+    return false;
+  for (;;) {
+    if (MPI_Test(&request, &here, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
+    if (here) return true;
+    if (status != EF_OK && waited >= PATIENCE_MS) return false;
+    usleep(LOOK_MS * 1000);
+    waited += LOOK_MS;
+  }
+}
+
+static void print_error(const ef_par *par, ef_status status, bool alone) {
+  const char *message = ef_message()[0] ? ef_message() : ef_status_text(status);
+  if (alone && par->size > 1) {
+    fprintf(stderr, "edgefuse: rank %d: %s\n", par->rank, message);
+  } else {
+    fprintf(stderr, "edgefuse: %s\n", message);
+  }
+  if (ef_log_on(EF_LOG_VERBOSE)) fprintf(stderr, "edgefuse: raised at %s\n", ef_message_place());
+}
+
+int main(int argc, char **argv) {
+  ef_par par = {0};
+  ef_status status = ef_par_start(&argc, &argv, &par);
+  if (status != EF_OK) {
+    fprintf(stderr, "edgefuse: %s\n", ef_message());
+    return ef_status_exit_code(status);
+  }
+  size_t blocks = ef_memory_blocks();
+  ef_cli cli = {.par = &par};
+  ef_log_setup(EF_LOG_INFO, ef_par_root(&par));
+  status = ef_cli_run(&cli, argc, argv);
+  ef_cli_free(&cli);
+  if (fflush(stdout) != 0 && status == EF_OK) {
+    status = ef_fail(EF_MACHINE, __FILE__, __LINE__, "standard output could not be written");
+  }
+  if (status == EF_OK) status = check_balance(blocks);
+
+  int first = par.rank;
+  bool met = meet(&par, status, &first);
+  if (status != EF_OK && (!met || first == par.rank)) print_error(&par, status, !met || first != 0);
+  int code = ef_status_exit_code(status);
+  if (!met) ef_par_abort(&par, code);
+  ef_par_finish(&par);
+  return code;
+}
