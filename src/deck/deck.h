@@ -1,9 +1,8 @@
 /* The input deck: YAML, every key with a type, a unit, a range and a default that works (deck/fields.def).
  *
  * An unknown, ill-typed or out-of-range key is EF_DECK with file, line, key and the nearest known key.
- * Overrides
- * (--set section.key=value, lists as [a, b], list entries as federation.families.0.width=64) go through the
- * same checks. The resolved deck is written into the run folder and into every file of the run.
+ * Overrides (--set section.key=value, lists as [a, b], entries as federation.families.0.width=64) go through
+ * the same checks. The resolved deck is written into the run folder and into every file of the run.
  */
 #pragma once
 

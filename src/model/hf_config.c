@@ -25,11 +25,10 @@ static ef_status read_family(const json_t *c, ef_family *family) {
 
 /* gpt2 and bloom: LayerNorm, four times the width, tied unless told otherwise. */
 static ef_status read_gpt2(const json_t *c, ef_shape *shape) {
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_embd", "hidden_size"), 1, &shape->D));
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_layer", "num_hidden_layers"), 1, &shape->L));
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_head", "num_attention_heads"), 1, &shape->H));
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_positions", "max_position_embeddings"), 1,
-                            &shape->max_positions));
+  EF_TRY(ef_field_need_either(c, "n_embd", "hidden_size", &shape->D));
+  EF_TRY(ef_field_need_either(c, "n_layer", "num_hidden_layers", &shape->L));
+  EF_TRY(ef_field_need_either(c, "n_head", "num_attention_heads", &shape->H));
+  EF_TRY(ef_field_need_either(c, "n_positions", "max_position_embeddings", &shape->max_positions));
   return ef_field_get_size(c, "n_inner", 1, &shape->F);
 }
 
@@ -37,9 +36,9 @@ static ef_status read_gpt2(const json_t *c, ef_shape *shape) {
 static ef_status read_bloom(const json_t *c, ef_shape *shape) {
   size_t inner = 0;
   shape->max_positions = 2048;
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_embed", "hidden_size"), 1, &shape->D));
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_layer", "num_hidden_layers"), 1, &shape->L));
-  EF_TRY(ef_field_need_size(c, ef_field_either(c, "n_head", "num_attention_heads"), 1, &shape->H));
+  EF_TRY(ef_field_need_either(c, "n_embed", "hidden_size", &shape->D));
+  EF_TRY(ef_field_need_either(c, "n_layer", "num_hidden_layers", &shape->L));
+  EF_TRY(ef_field_need_either(c, "n_head", "num_attention_heads", &shape->H));
   EF_TRY(ef_field_get_size(c, "seq_length", 1, &shape->max_positions));
   EF_TRY(ef_field_get_size(c, "n_inner", 1, &inner));
   return EF_CHECK(inner == 0 || inner == 4 * shape->D, EF_INPUT,

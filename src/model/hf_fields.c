@@ -37,6 +37,11 @@ ef_status ef_field_get_bool(const json_t *config, const char *name, bool *value)
   return EF_OK;
 }
 
-const char *ef_field_either(const json_t *config, const char *name, const char *other) {
-  return !ef_field(config, name) && ef_field(config, other) ? other : name;
+ef_status ef_field_need_either(const json_t *config, const char *name, const char *other, size_t *value) {
+  size_t second = 0;
+  if (!ef_field(config, name) && ef_field(config, other)) name = other;
+  EF_TRY(ef_field_need_size(config, name, 1, value));
+  EF_TRY(ef_field_get_size(config, other, 1, &second));
+  return EF_CHECK(second == 0 || second == *value, EF_INPUT, "config.json: \"%s\" is %zu but \"%s\" is %zu",
+                  name, *value, other, second);
 }

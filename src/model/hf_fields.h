@@ -16,5 +16,6 @@ ef_status ef_field_get_size(const json_t *config, const char *name, size_t least
 ef_status ef_field_get_float(const json_t *config, const char *name, float *value);
 ef_status ef_field_get_bool(const json_t *config, const char *name, bool *value);
 
-/* The first of two names that is there, else the first: configs of one family use either. */
-const char *ef_field_either(const json_t *config, const char *name, const char *other);
+/* A needed whole number of at least 1 that goes by either of two names; EF_INPUT if they contradict. Local.
+ */
+ef_status ef_field_need_either(const json_t *config, const char *name, const char *other, size_t *value);

@@ -40,6 +40,7 @@ ef_status ef_par_start(int *argc, char ***argv, ef_par *par) {
   *par = (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .chunk = FIRST_CHUNK};
   EF_TRY(start_mpi(argc, argv, par));
   EF_TRY(duplicate(par));
+  /* MPI_Request is a pointer in Open MPI. NOLINTNEXTLINE(bugprone-sizeof-expression) */
   ef_status status = EF_NEW(par->requests, 2 * (size_t)par->size);
   for (int i = 0; status == EF_OK && i < 2 * par->size; i++) par->requests[i] = MPI_REQUEST_NULL;
   return ef_agree(par, status);

@@ -28,8 +28,8 @@ void ef_par_finish(ef_par *par);
 /* Ends all ranks at once with this exit code: for a failure that the others do not know of. Local. */
 _Noreturn void ef_par_abort(ef_par *par, int exit_code);
 
-/* One rank on its own, without MPI: collectives over it are local. For work that a rank does for itself with the code that
- * ranks share. Needs no finish. */
+/* One rank on its own, without MPI: collectives over it are local. For work that a rank does for itself with
+ * the code that ranks share. Needs no finish. */
 static inline ef_par ef_par_alone(void) {
   return (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .size = 1, .node_size = 1, .chunk = 1};
 }

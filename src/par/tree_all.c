@@ -117,13 +117,21 @@ static ef_status scatter_round(ef_tree *tree, ef_par *par, size_t k, size_t room
   return ef_swap_end(par, EF_TAG_TREE, tree->pairs);
 }
 
-/* Merges the segments, in place, those of this rank's nodes inside its own buffers; the sum is *sum
- * (segment). */
-static ef_status merge(ef_tree *tree, const ef_par *par, const float **sum) {
+/* The whole sum takes the place of the first open node; a rank without nodes takes a fresh buffer. */
+static ef_status settle(ef_tree *tree) {
+  if (tree->open.count > 0) return EF_OK;
+  EF_TRY(ef_nodes_reserve(&tree->open, 1));
+  EF_TRY(ef_tree_take(tree, &tree->open.node[0].data));
+  tree->open.count = 1;
+  return EF_OK;
+}
+
+/* Merges the segments, in place, those of this rank's nodes inside its own buffers, and puts the sum where
+ * the whole sum will stand. */
+static ef_status merge(ef_tree *tree, const ef_par *par) {
   size_t arrived = tree->all.count;
   segment mine = segment_of(tree, par, par->rank);
-  tree->all.count =
-      0; /* a set never holds more nodes than were read before: the list is rewritten in place */
+  tree->all.count = 0; /* the list is rewritten in place: never more nodes than were read before */
   for (size_t i = 0; i < arrived; i++) ef_nodes_insert(&tree->all, tree->all.node[i], NULL, NULL);
   for (size_t k = 0; k < tree->open.count; k++) {
     ef_node node = tree->open.node[k];
@@ -131,7 +139,9 @@ static ef_status merge(ef_tree *tree, const ef_par *par, const float **sum) {
     ef_nodes_insert(&tree->all, node, NULL, NULL);
   }
   EF_TRY(EF_CHECK(tree->all.count == 1, EF_FAULT, "tree sum: leaves overlap"));
-  *sum = tree->all.node[0].data;
+  EF_TRY(settle(tree));
+  float *sum = tree->open.node[0].data + mine.first;
+  if (tree->all.node[0].data != sum) memcpy(sum, tree->all.node[0].data, mine.count * sizeof *sum);
   return EF_OK;
 }
 
@@ -148,17 +158,7 @@ static ef_status gather_segments(ef_tree *tree, ef_par *par, float *out) {
   return ef_swap_end(par, EF_TAG_TREE, tree->pairs);
 }
 
-/* The whole sum takes the place of the first open node; a rank without nodes takes a fresh buffer. The tree
- * is then one whole node, as after a local sum. */
-static ef_status settle(ef_tree *tree) {
-  if (tree->open.count == 0) {
-    EF_TRY(ef_nodes_reserve(&tree->open, 1));
-    EF_TRY(ef_tree_take(tree, &tree->open.node[0].data));
-    tree->open.count = 1;
-  }
-  return EF_OK;
-}
-
+/* The tree is then one whole node, as after a local sum. */
 static void become_whole(ef_tree *tree) {
   while (tree->open.count > 1) ef_tree_drop(tree, tree->open.node[--tree->open.count].data);
   ef_node *root = &tree->open.node[0];
@@ -171,19 +171,14 @@ ef_status ef_tree_sum_all(ef_tree *tree, ef_par *par, const float **sum) {
   size_t room = 0;
   EF_TRY(share_lists(tree, par, &room));
   EF_TRY(check_leaves(tree, par, room));
-  segment mine = segment_of(tree, par, par->rank);
   tree->all.units = tree->units;
-  tree->all.n = mine.count;
+  tree->all.n = segment_of(tree, par, par->rank).count;
   tree->all.count = 0;
   EF_TRY(ef_agree(par, prepare_merge(tree, par)));
   float *at = tree->segments;
   for (size_t k = 0; k < room; k++) EF_TRY(scatter_round(tree, par, k, room, &at));
-  const float *segment_sum = NULL;
-  ef_status status = merge(tree, par, &segment_sum);
-  if (status == EF_OK) status = settle(tree);
-  EF_TRY(ef_agree(par, status));
+  EF_TRY(ef_agree(par, merge(tree, par)));
   float *out = tree->open.node[0].data;
-  if (segment_sum != out + mine.first) memcpy(out + mine.first, segment_sum, mine.count * sizeof *out);
   EF_TRY(gather_segments(tree, par, out));
   become_whole(tree);
   *sum = out;

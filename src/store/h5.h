@@ -34,7 +34,7 @@ typedef struct ef_h5_header {
 ef_status ef_h5_create(const char *path, MPI_Comm comm, const ef_h5_header *header, ef_h5 **file);
 
 /* Writes the end marker and gives the file its name; frees `file` also on failure (the temporary is removed).
- */
+ * A collective file is read back by its first rank before it gets the name. EF_MACHINE. */
 ef_status ef_h5_commit(ef_h5 *file);
 
 /* Drops an unfinished file, or closes one that was opened; NULL is accepted. */

@@ -157,10 +157,6 @@ ef_status ef_exchange_create(ef_par *par, const ef_kernels *kernels, const ef_mo
     ef_exchange_free(x);
     return status;
   }
-  for (size_t l = 0, index = 0; l < model->dims.L; l++) {
-    x->moe_index[l] = index;
-    if (ef_dims_is_moe(&model->dims, l)) index++;
-  }
   *exchange = x;
   return EF_OK;
 }

@@ -3,6 +3,19 @@
 #include "par/units.h"
 #include "train/exchange_internal.h"
 
+static ef_status create_kept(ef_exchange *x, size_t layers, size_t counts) {
+  ef_kept *kept;
+  ef_status status = EF_NEW(kept, layers);
+  if (!kept) return status;
+  x->kept = kept;
+  x->kept_count = layers;
+  for (size_t i = 0; i < layers; i++) {
+    EF_TRY(EF_NEW(kept[i].count, counts));
+    EF_TRY(EF_NEW(kept[i].room.floats, (size_t)x->par->size));
+  }
+  return EF_OK;
+}
+
 ef_status ef_exchange_lists(ef_exchange *x) {
   size_t size = (size_t)x->par->size, E = x->model->dims.E, layers = ef_dims_moe_count(&x->model->dims);
   EF_TRY(EF_NEW(x->moe_index, x->model->dims.L));
@@ -14,13 +27,11 @@ ef_status ef_exchange_lists(ef_exchange *x) {
   EF_TRY(EF_NEW(x->my_count, E));
   EF_TRY(EF_NEW(x->zeros, E));
   EF_TRY(EF_NEW(x->scratch.floats, size));
-  EF_TRY(EF_NEW(x->kept, x->train ? layers : 1));
-  x->kept_count = x->train ? layers : 1;
-  for (size_t i = 0; i < x->kept_count; i++) {
-    EF_TRY(EF_NEW(x->kept[i].count, size * E));
-    EF_TRY(EF_NEW(x->kept[i].room.floats, size));
+  for (size_t l = 0, index = 0; l < x->model->dims.L; l++) {
+    x->moe_index[l] = index;
+    if (ef_dims_is_moe(&x->model->dims, l)) index++;
   }
-  return EF_OK;
+  return create_kept(x, x->train ? layers : 1, size * E);
 }
 
 static void free_room(ef_room *room) {

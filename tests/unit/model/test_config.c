@@ -94,6 +94,8 @@ Test(config, contradictions_are_refused) {
   expect_refused("llama", "tie_word_embeddings", "1");
   expect_refused("llama", "rope_theta", "\"large\"");
   expect_refused("llama", "pad_token_id", "37");
+  expect_refused("gpt2", "hidden_size", "64");
+  expect_refused("bloom", "num_attention_heads", "3");
   expect_refused("qwen2_moe", "mlp_only_layers", "[2]");
   expect_refused("qwen2_moe", "mlp_only_layers", "3");
   expect_refused("qwen2_moe", "decoder_sparse_step", "0");
@@ -118,6 +120,8 @@ Test(config, harmless_fields_are_passed_over) {
   expect_read("qwen2", "layer_types", "[\"full_attention\",\"full_attention\"]");
   expect_read("gpt2", "reorder_and_upcast_attn", "true");
   expect_read("gpt2", "resid_pdrop", "0.1");
+  expect_read("gpt2", "hidden_size", "20");
+  expect_read("bloom", "n_embed", "24");
   expect_read("deepseek", "routed_scaling_factor", "1.0");
   cr_expect_float_eq(expect_read("llama", "rope_parameters", "{\"rope_theta\":5e5}").rope_theta, 5e5f, 0.0);
 }

@@ -1,0 +1,38 @@
+#include "methods/report.h"
+
+#include "base/clock.h"
+#include "methods/report_rows.h"
+
+/* Side of the square product that a phase's speed is compared with. */
+enum { PEAK_SIDE = 1024 };
+
+/* Peak memory is read first: what the report itself takes is not the run's. */
+static ef_status measure(ef_report *r) {
+  ef_plan plan;
+  r->measured_bytes = (double)ef_peak_rss();
+  EF_TRY(ef_plan_make(r->run, r->run->par->size, &plan));
+  r->planned_bytes = (double)plan.peak_bytes;
+  EF_TRY(ef_report_peak(r->run->kernels, PEAK_SIDE, &r->sgemm_peak));
+  return ef_report_phases(r);
+}
+
+/* The report is written also when the bytes disagree, so that one can see where. */
+static ef_status check_bytes(const ef_report *r) {
+  return EF_CHECK(r->up_bytes == r->formula_bytes, EF_FAULT,
+                  "the ledger counts %llu bytes from the devices, the formula %llu: see report.md",
+                  (unsigned long long)r->up_bytes, (unsigned long long)r->formula_bytes);
+}
+
+ef_status ef_report_write(const ef_run *run, const ef_method *method, const ef_outcome *outcome) {
+  ef_report report;
+  EF_TRY(ef_report_make(run, method, outcome, &report));
+  ef_status status = EF_OK;
+  EF_GO(measure(&report));
+  EF_GO(ef_report_write_series(&report));
+  EF_GO(ef_report_write_md(&report));
+  EF_GO(ef_report_write_json(&report));
+  EF_GO(check_bytes(&report));
+done:
+  ef_report_free(&report);
+  return status;
+}

@@ -1,0 +1,210 @@
+#include "base/file.h"
+#include "methods/report_rows.h"
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* jansson hands NULL through: a value that cannot be made makes the whole NULL, which write_text finds. */
+
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+static json_t *whole(uint64_t n) { return json_integer((json_int_t)n); }
+static json_t *bytes(double n) { return isfinite(n) ? whole((uint64_t)n) : json_null(); }
+
+static json_t *quality(const ef_quality *q) {
+  double loss = ef_log_perplexity(q);
+  return json_pack("{s:o, s:o, s:o, s:o, s:o}", "log_perplexity", real(loss), "perplexity", real(exp(loss)),
+                   "token_accuracy", real(ef_token_accuracy(q)), "bits_per_byte", real(ef_bits_per_byte(q)), "tokens",
+                   whole(q->tokens));
+}
+
+static json_t *qualities(const ef_report *r, const ef_row *row) {
+  json_t *out = json_object();
+  for (size_t d = 0; d < r->domains; d++) {
+    json_object_set_new(out, r->run->tokens.domains[d], quality(&row->by_domain[d]));
+  }
+  json_object_set_new(out, "all", quality(&row->all));
+  return out;
+}
+
+/* ---- controls and verdict ------------------------------------------------------------------------------- */
+
+static json_t *public_only(const ef_report *r) {
+  if (!r->public_only) return json_null();
+  json_t *out = qualities(r, r->public_only);
+  json_object_set_new(out, "steps", whole(r->outcome->public_only.steps));
+  json_object_set_new(out, "kept_step", whole(r->outcome->public_only.kept));
+  return out;
+}
+
+static json_t *best_device(const ef_report *r) {
+  if (!r->best_device) return json_null();
+  size_t device = r->best_device->index;
+  json_t *out = qualities(r, r->best_device);
+  json_object_set_new(out, "device", whole(device));
+  json_object_set_new(out, "family",
+                      json_string(ef_report_family(r, (size_t)r->outcome->population.entry[device])));
+  return out;
+}
+
+static json_t *verdict(const ef_report *r) {
+  return json_pack("{s:o, s:o, s:s, s:s}", "minus_public_only", real(r->verdict.public_only), "minus_best_device",
+                   real(r->verdict.best_device), "unit", "nat/token", "sentence", r->verdict.sentence);
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------ */
+
+static json_t *rows(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t i = 0; i < r->row_count; i++) {
+    const ef_row *row = &r->rows[i];
+    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "quality",
+                                         qualities(r, row), "total_steps", whole(row->total_steps),
+                                         "sequential_steps", whole(row->sequential_steps), "device_tokens",
+                                         whole(row->device_tokens), "server_tokens", whole(row->server_tokens)));
+  }
+  return out;
+}
+
+/* ---- devices -------------------------------------------------------------------------------------------- */
+
+static json_t *device(const ef_report *r, size_t n) {
+  return json_pack("{s:o, s:s}", "device", whole(n), "family",
+                   ef_report_family(r, (size_t)r->outcome->population.entry[n]));
+}
+
+static json_t *communication(const ef_report *r) {
+  json_t *devices = json_array();
+  for (size_t n = 0; n < r->outcome->devices.count; n++) {
+    json_t *line = device(r, n);
+    json_object_set_new(line, "up_bytes", whole(ef_ledger_device(&r->outcome->ledger, n, EF_UP)));
+    json_object_set_new(line, "down_bytes", whole(ef_ledger_device(&r->outcome->ledger, n, EF_DOWN)));
+    json_object_set_new(line, "state", json_string(ef_device_state_text(r->outcome->devices.records[n].state)));
+    json_array_append_new(devices, line);
+  }
+  return json_pack("{s:o, s:o, s:o, s:o}", "up_bytes", whole(r->up_bytes), "down_bytes", whole(r->down_bytes),
+                   "formula_bytes", whole(r->formula_bytes), "per_device", devices);
+}
+
+static json_t *device_memory(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t n = 0; n < r->outcome->devices.count; n++) {
+    json_t *line = device(r, n);
+    json_object_set_new(line, "peak_bytes", whole(r->outcome->devices.records[n].peak_bytes));
+    json_array_append_new(out, line);
+  }
+  return out;
+}
+
+static json_t *left_out(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t n = 0; n < r->outcome->devices.count; n++) {
+    ef_device_state state = r->outcome->devices.records[n].state;
+    if (state == EF_DEVICE_OK) continue;
+    json_array_append_new(out,
+                          json_pack("{s:o, s:s}", "device", whole(n), "reason", ef_device_state_text(state)));
+  }
+  return out;
+}
+
+/* ---- fusion --------------------------------------------------------------------------------------------- */
+
+static json_t *clusters(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t i = 0; i < r->outcome->clusters.count; i++) {
+    const ef_cluster *c = &r->outcome->clusters.clusters[i];
+    json_t *members = json_array();
+    for (size_t m = 0; m < c->members; m++) json_array_append_new(members, whole(c->devices[m]));
+    json_array_append_new(
+        out, json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "family", ef_report_family(r, c->entry), "members", members,
+                       "domain", r->run->tokens.domains[c->domain], "fell_back", (int)c->fell_back, "member_loss",
+                       real(c->member_loss), "loss", real(c->loss)));
+  }
+  return out;
+}
+
+static json_t *bases(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t i = 0; i < r->outcome->bases.count; i++) {
+    const ef_base *b = &r->outcome->bases.bases[i];
+    json_array_append_new(out, json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "taught", (int)b->taught, "start_loss",
+                                         real(b->start_loss), "proxy_loss", real(b->proxy_loss), "loss",
+                                         real(b->loss), "steps", whole(b->steps), "kept", whole(b->kept)));
+  }
+  return out;
+}
+
+/* ---- the machine ---------------------------------------------------------------------------------------- */
+
+static json_t *phases(const ef_report *r) {
+  json_t *out = json_array();
+  for (size_t i = 0; i < r->phase_count; i++) {
+    const ef_phase_total *p = &r->phases[i];
+    double gflops = p->flops / p->seconds / 1e9;
+    double peak = r->sgemm_peak * (double)r->run->par->size;
+    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "seconds",
+                                         real(p->seconds), "tokens", whole((uint64_t)p->tokens), "tokens_per_s",
+                                         real(p->tokens / p->seconds), "gflops", real(gflops), "share_of_peak",
+                                         real(gflops / peak)));
+  }
+  return out;
+}
+
+static json_t *plan_error(const ef_report *r) {
+  double relative = (r->planned_bytes - r->measured_bytes) / r->measured_bytes;
+  return json_pack("{s:{s:o, s:o, s:o}}", "memory", "planned_bytes", bytes(r->planned_bytes), "measured_bytes",
+                   bytes(r->measured_bytes), "relative", real(relative));
+}
+
+static json_t *text(const ef_report *r) {
+  const ef_tokens *t = &r->run->tokens;
+  return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "documents", whole(t->documents), "duplicates",
+                   whole(t->duplicates), "vocabulary", whole(t->vocabulary), "public_tokens",
+                   whole(r->split_tokens[EF_PUBLIC]), "private_tokens", whole(r->split_tokens[EF_PRIVATE]),
+                   "validation_tokens", whole(r->split_tokens[EF_VALIDATION]));
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------ */
+
+static json_t *head(const ef_report *r) {
+  const ef_deck *deck = r->run->deck;
+  return json_pack("{s:s, s:o, s:i, s:o, s:s, s:b, s:s, s:s}", "method", r->method->name, "seed",
+                   whole((uint64_t)deck->run.seed), "ranks", r->run->par->size, "devices",
+                   whole(r->outcome->devices.count), "family", ef_family_name(r->outcome->bases.global.family),
+                   "finished", 1, "recipe", deck->fusion.recipe, "deck_hash", r->identity);
+}
+
+static json_t *report(const ef_report *r) {
+  json_t *out = head(r);
+  if (!out) return NULL;
+  json_object_set_new(out, "verdict", verdict(r));
+  json_object_set_new(out, "quality", qualities(r, r->tuned));
+  json_object_set_new(out, "baselines",
+                      json_pack("{s:o, s:o}", "public_only", public_only(r), "best_device", best_device(r)));
+  json_object_set_new(out, "text", text(r));
+  json_object_set_new(out, "rows", rows(r));
+  json_object_set_new(out, "clusters", clusters(r));
+  json_object_set_new(out, "purity", real(r->outcome->clusters.purity));
+  json_object_set_new(out, "nmi", real(r->outcome->clusters.nmi));
+  json_object_set_new(out, "bases", bases(r));
+  json_object_set_new(out, "left_out", left_out(r));
+  json_object_set_new(out, "communication", communication(r));
+  json_object_set_new(out, "device_memory", device_memory(r));
+  json_object_set_new(out, "phases", phases(r));
+  json_object_set_new(out, "sgemm_peak_gflops", real(r->sgemm_peak));
+  json_object_set_new(out, "market", json_null());
+  json_object_set_new(out, "plan_error", plan_error(r));
+  return out;
+}
+
+ef_status ef_report_write_json(const ef_report *r) {
+  char path[4096];
+  ef_run_path(r->run, path, sizeof path, "report.json");
+  json_t *out = report(r);
+  char *written = out ? json_dumps(out, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
+  json_decref(out);
+  EF_TRY(EF_CHECK(written, EF_MACHINE, "%s: out of memory", path));
+  ef_status status = ef_file_write(path, written, strlen(written));
+  free(written);
+  return status;
+}

@@ -1,0 +1,215 @@
+#include "base/file.h"
+#include "methods/report_rows.h"
+#include "methods/report_table.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *count(size_t n, char out[32]) { return ef_md_thousands(n, out); }
+
+/* ---- verdict and quality -------------------------------------------------------------------------------- */
+
+static void print_head(const ef_report *r, FILE *out) {
+  const ef_run *run = r->run;
+  fprintf(out, "# %s: what the run gave\n\n**%s**\n\n", r->method->name, r->verdict.sentence);
+  fprintf(out, "Log-perplexity over all domains, nat per token: ");
+  fprintf(out, "%s minus public_only %+.4f, minus the best device %+.4f (negative: %s is better).\n\n",
+          r->method->name, r->verdict.public_only, r->verdict.best_device, r->method->name);
+  fprintf(out, "Recipe `%s`, seed %lld, %d rank%s, %zu devices, global model %s with %zu parameters.\n\n",
+          run->deck->fusion.recipe, (long long)run->deck->run.seed, run->par->size, run->par->size == 1 ? "" : "s",
+          r->outcome->devices.count, ef_family_name(r->outcome->bases.global.family),
+          ef_dims_params(&r->outcome->bases.global));
+}
+
+static bool in_main_table(const ef_report *r, const ef_row *row) {
+  return row->kind != EF_ROW_DEVICE || row == r->best_device;
+}
+
+static ef_status print_rows(const ef_report *r, FILE *out) {
+  ef_md_table t =
+      ef_md_table_make("model|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per byte|tokens|server "
+                       "steps, total|in sequence|server tokens|device tokens");
+  for (size_t i = 0; i < r->row_count; i++) {
+    const ef_row *row = &r->rows[i];
+    if (!in_main_table(r, row)) continue;
+    double loss = ef_log_perplexity(&row->all);
+    ef_md_cell(&t, "%s%s", row->name, row == r->best_device ? " (best device)" : "");
+    ef_md_real(&t, loss, 4);
+    ef_md_real(&t, exp(loss), 2);
+    ef_md_real(&t, 100.0 * ef_token_accuracy(&row->all), 2);
+    ef_md_real(&t, ef_bits_per_byte(&row->all), 4);
+    ef_md_count(&t, row->all.tokens);
+    ef_md_count(&t, row->kind == EF_ROW_DEVICE ? 0 : row->total_steps);
+    ef_md_count(&t, row->kind == EF_ROW_DEVICE ? 0 : row->sequential_steps);
+    ef_md_count(&t, row->server_tokens);
+    ef_md_count(&t, row->device_tokens);
+  }
+  fputs("## Validation text, all domains\n\n", out);
+  EF_TRY(ef_md_print(&t, out));
+  fputs("How steps are counted: total server steps = sum over the bases + tuning; in sequence = longest base + tuning "
+        "(bases\nare distilled side by side); device tokens = sum over the devices of steps * batch * context. "
+        "public_only gets the total\nserver steps in one sequence, on public text alone. The pretraining of the "
+        "common starts stands behind every row and is\ncounted in none. \"merged starts\" is where public_only "
+        "begins: copies of the bases' common start, merged.\nBits per byte is given where all of the text was "
+        "scored.\n\n",
+        out);
+  return EF_OK;
+}
+
+static ef_status print_domains(const ef_report *r, FILE *out) {
+  ef_md_table t = ef_md_table_make("model|domain|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per "
+                                   "byte|tokens");
+  for (size_t i = 0; i < r->row_count; i++) {
+    const ef_row *row = &r->rows[i];
+    for (size_t d = 0; d < r->domains; d++) {
+      const ef_quality *q = &row->by_domain[d];
+      double loss = ef_log_perplexity(q);
+      ef_md_cell(&t, "%s", row->name);
+      ef_md_cell(&t, "%s", r->run->tokens.domains[d]);
+      ef_md_real(&t, loss, 4);
+      ef_md_real(&t, exp(loss), 2);
+      ef_md_real(&t, 100.0 * ef_token_accuracy(q), 2);
+      ef_md_real(&t, ef_bits_per_byte(q), 4);
+      ef_md_count(&t, q->tokens);
+    }
+  }
+  fputs("## Validation text, by domain\n\n", out);
+  return ef_md_print(&t, out);
+}
+
+/* ---- fusion --------------------------------------------------------------------------------------------- */
+
+static ef_status print_clusters(const ef_report *r, FILE *out) {
+  ef_md_table t = ef_md_table_make("cluster|family|devices|domain|members' loss|proxy's loss|proxy is|start's loss, "
+                                   "domain|proxy's loss, domain|taught|base's loss|steps|kept step");
+  for (size_t i = 0; i < r->outcome->clusters.count; i++) {
+    const ef_cluster *c = &r->outcome->clusters.clusters[i];
+    const ef_base *b = &r->outcome->bases.bases[i];
+    ef_md_cell(&t, "%zu", i);
+    ef_md_cell(&t, "%s", ef_report_family(r, c->entry));
+    ef_md_count(&t, c->members);
+    ef_md_cell(&t, "%s", r->run->tokens.domains[c->domain]);
+    ef_md_real(&t, c->member_loss, 4);
+    ef_md_real(&t, c->loss, 4);
+    if (c->fell_back)
+      ef_md_cell(&t, "device %zu", c->best);
+    else
+      ef_md_cell(&t, "the mean");
+    ef_md_real(&t, b->start_loss, 4);
+    ef_md_real(&t, b->proxy_loss, 4);
+    ef_md_cell(&t, "%s", b->taught ? "yes" : "no");
+    ef_md_real(&t, b->loss, 4);
+    ef_md_count(&t, b->steps);
+    ef_md_count(&t, b->kept);
+  }
+  fputs("## Clusters, proxies and bases\n\nLosses on the public holdout, nat per token.\n\n", out);
+  EF_TRY(ef_md_print(&t, out));
+  if (isfinite(r->outcome->clusters.purity)) {
+    fprintf(out, "Clusters against the devices' domains: purity %.3f, NMI %.3f.\n\n", r->outcome->clusters.purity,
+            r->outcome->clusters.nmi);
+  }
+  return EF_OK;
+}
+
+/* ---- devices -------------------------------------------------------------------------------------------- */
+
+static ef_status print_devices(const ef_report *r, FILE *out) {
+  const ef_outcome *o = r->outcome;
+  char up[32], down[32], formula[32];
+  ef_md_table t = ef_md_table_make("device|family|state|private tokens|steps|kept step|holdout loss (nat/token)|up "
+                                   "(bytes)|down (bytes)|peak memory (bytes)");
+  for (size_t n = 0; n < o->devices.count; n++) {
+    const ef_device_record *d = &o->devices.records[n];
+    ef_md_cell(&t, "%zu", n);
+    ef_md_cell(&t, "%s", ef_report_family(r, (size_t)o->population.entry[n]));
+    ef_md_cell(&t, "%s", ef_device_state_text(d->state));
+    ef_md_count(&t, d->tokens);
+    ef_md_count(&t, d->steps);
+    ef_md_count(&t, d->kept_step);
+    ef_md_real(&t, d->state == EF_DEVICE_OK ? d->holdout_loss : NAN, 4);
+    ef_md_count(&t, ef_ledger_device(&o->ledger, n, EF_UP));
+    ef_md_count(&t, ef_ledger_device(&o->ledger, n, EF_DOWN));
+    ef_md_count(&t, d->peak_bytes);
+  }
+  fputs("## Devices\n\n", out);
+  EF_TRY(ef_md_print(&t, out));
+  fprintf(out, "Bytes that crossed: %s up and %s down by the ledger; %s up by the closed formula: %s.\n\n",
+          count(r->up_bytes, up), count(r->down_bytes, down), count(r->formula_bytes, formula),
+          r->up_bytes == r->formula_bytes ? "equal" : "THEY DIFFER, which is a fault of the program");
+  return EF_OK;
+}
+
+/* ---- text and machine ----------------------------------------------------------------------------------- */
+
+static ef_status print_text(const ef_report *r, FILE *out) {
+  const ef_tokens *t = &r->run->tokens;
+  ef_md_table table = ef_md_table_make("text|count");
+  const char *names[EF_SPLIT_COUNT] = {"public tokens", "private tokens", "validation tokens"};
+  ef_md_cell(&table, "documents");
+  ef_md_count(&table, t->documents);
+  ef_md_cell(&table, "exact duplicates dropped");
+  ef_md_count(&table, t->duplicates);
+  ef_md_cell(&table, "vocabulary");
+  ef_md_count(&table, t->vocabulary);
+  for (size_t s = 0; s < EF_SPLIT_COUNT; s++) {
+    ef_md_cell(&table, "%s", names[s]);
+    ef_md_count(&table, r->split_tokens[s]);
+  }
+  fputs("## Text\n\n", out);
+  return ef_md_print(&table, out);
+}
+
+static ef_status print_phases(const ef_report *r, FILE *out) {
+  ef_md_table t = ef_md_table_make("phase|seconds|tokens|tokens/s|GFLOP/s|share of peak (%)");
+  for (size_t i = 0; i < r->phase_count; i++) {
+    const ef_phase_total *p = &r->phases[i];
+    double gflops = p->flops / p->seconds / 1e9;
+    ef_md_cell(&t, "%s", p->name);
+    ef_md_real(&t, p->seconds, 1);
+    ef_md_count(&t, (size_t)p->tokens);
+    ef_md_real(&t, p->tokens / p->seconds, 0);
+    ef_md_real(&t, gflops, 2);
+    ef_md_real(&t, 100.0 * gflops / (r->sgemm_peak * (double)r->run->par->size), 1);
+  }
+  fputs("## Phases\n\nSummed over all starts of the run; tokens are those trained on.\n\n", out);
+  EF_TRY(ef_md_print(&t, out));
+  fprintf(out, "SGEMM peak of one rank: %.1f GFLOP/s; the share is of that times %d.\n\n", r->sgemm_peak,
+          r->run->par->size);
+  fprintf(out, "Peak memory: planned %.1f MB, measured %.1f MB (plan off by %+.1f %%).\n\n", r->planned_bytes / 1e6,
+          r->measured_bytes / 1e6, 100.0 * (r->planned_bytes / r->measured_bytes - 1.0));
+  return EF_OK;
+}
+
+static void print_tail(const ef_report *r, FILE *out) {
+  int ranks = r->run->par->size;
+  fputs("## Again\n\n`", out);
+  if (ranks > 1) fprintf(out, "mpirun -n %d ", ranks);
+  fprintf(out, "edgefuse train deck.yaml --method %s` with the deck.yaml of this folder.\n", r->method->name);
+  fprintf(out, "Hash of deck, seed and text: `%s`.\n", r->identity);
+}
+
+static ef_status print_page(const ef_report *r, FILE *out) {
+  print_head(r, out);
+  EF_TRY(print_rows(r, out));
+  EF_TRY(print_domains(r, out));
+  EF_TRY(print_clusters(r, out));
+  EF_TRY(print_devices(r, out));
+  EF_TRY(print_text(r, out));
+  EF_TRY(print_phases(r, out));
+  print_tail(r, out);
+  return EF_OK;
+}
+
+ef_status ef_report_write_md(const ef_report *r) {
+  char path[4096], *page = NULL;
+  size_t bytes = 0;
+  ef_run_path(r->run, path, sizeof path, "report.md");
+  FILE *out = open_memstream(&page, &bytes);
+  EF_TRY(EF_CHECK(out, EF_MACHINE, "%s: out of memory", path));
+  ef_status status = print_page(r, out);
+  bool whole = fclose(out) == 0;
+  if (status == EF_OK) status = EF_CHECK(whole, EF_MACHINE, "%s: out of memory", path);
+  if (status == EF_OK) status = ef_file_write(path, page, bytes);
+  free(page);
+  return status;
+}

@@ -1,0 +1,78 @@
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "methods/report_rows.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the run took, by phase ----------------------------------------------------------------------- */
+
+static ef_status find_or_add(ef_report *r, const char *name, ef_phase_total **phase) {
+  for (size_t i = 0; i < r->phase_count; i++) {
+    *phase = &r->phases[i];
+    if (strcmp(r->phases[i].name, name) == 0) return EF_OK;
+  }
+  ef_phase_total *grown = ef_realloc(r->phases, r->phase_count + 1, sizeof *grown);
+  EF_TRY(EF_CHECK(grown, EF_MACHINE, "out of memory: %zu phases", r->phase_count + 1));
+  r->phases = grown;
+  *phase = &grown[r->phase_count++];
+  snprintf((*phase)->name, sizeof(*phase)->name, "%s", name);
+  return EF_OK;
+}
+
+static ef_status add_event(ef_report *r, const json_t *event) {
+  const char *kind = json_string_value(json_object_get(event, "event"));
+  const char *name = json_string_value(json_object_get(event, "name"));
+  if (!kind || !name || strcmp(kind, "phase") != 0) return EF_OK;
+  ef_phase_total *phase;
+  EF_TRY(find_or_add(r, name, &phase));
+  phase->seconds += json_number_value(json_object_get(event, "seconds"));
+  phase->tokens += json_number_value(json_object_get(event, "tokens"));
+  phase->flops += json_number_value(json_object_get(event, "flops"));
+  return EF_OK;
+}
+
+ef_status ef_report_phases(ef_report *r) {
+  char path[4096], *text = NULL;
+  size_t bytes;
+  ef_run_path(r->run, path, sizeof path, "metrics.jsonl");
+  if (!ef_file_exists(path)) return EF_OK;
+  EF_TRY(ef_file_read(path, EF_MACHINE, &text, &bytes));
+  ef_status status = EF_OK;
+  for (char *line = text, *next; status == EF_OK && line; line = next) {
+    next = strchr(line, '\n');
+    if (next) *next++ = '\0';
+    json_t *event = json_loads(line, 0, NULL);
+    if (event) status = add_event(r, event);
+    json_decref(event);
+  }
+  ef_free(text);
+  return status;
+}
+
+/* ---- what the machine can do ---------------------------------------------------------------------------- */
+
+enum { PEAK_RUNS = 5 };
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops) {
+  double seconds[PEAK_RUNS];
+  float *work = NULL;
+  EF_TRY(EF_NEW(work, 3 * n * n));
+  for (size_t i = 0; i < 2 * n * n; i++) work[i] = (float)(i % 17) / 17.0f - 0.5f;
+  for (int run = -1; run < PEAK_RUNS; run++) { /* the first one warms up */
+    double started = ef_clock();
+    kernels->matmul(0, 0, n, n, n, work, n, work + n * n, n, 0.0f, work + 2 * n * n, n);
+    if (run >= 0) seconds[run] = ef_clock() - started;
+  }
+  ef_free(work);
+  qsort(seconds, PEAK_RUNS, sizeof *seconds, ascending);
+  *gflops = 2e-9 * (double)n * (double)n * (double)n / (seconds[PEAK_RUNS / 2] + 1e-12);
+  return EF_OK;
+}

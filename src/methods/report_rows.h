@@ -1,0 +1,89 @@
+/* What the report says, computed once from outcome, deck and event log: the table of models, the phases, the
+ * traffic, the plan's error and the verdict. report_json.c and report_md.c only write it down.
+ *
+ * Step accounting. Server steps of a model are those behind it since the common starts: total counts every
+ * optimiser step, sequential only the longest chain (bases are distilled side by side). Device tokens are the
+ * sum over the devices that shaped the model of steps * batch * context. The pretraining of the common starts
+ * stands behind every row and is counted in none.
+ */
+#pragma once
+
+#include "methods/methods.h"
+#include "methods/plan.h"
+
+typedef enum ef_row_kind {
+  EF_ROW_DEVICE,
+  EF_ROW_PROXY,
+  EF_ROW_BASE,
+  EF_ROW_MERGED,
+  EF_ROW_TUNED,
+  EF_ROW_STARTS, /* copies of the common start, merged: where the control begins */
+  EF_ROW_PUBLIC_ONLY
+} ef_row_kind;
+
+/* One model of the table. */
+typedef struct ef_row {
+  char name[48];
+  ef_row_kind kind;
+  size_t index;                /* of the device, proxy or base */
+  const ef_quality *by_domain; /* (domains) borrowed from the outcome */
+  ef_quality all;              /* pooled over the domains; bytes 0 unless all text of each was scored */
+  size_t total_steps, sequential_steps;
+  size_t device_tokens, server_tokens;
+} ef_row;
+
+/* A phase, summed over all starts of the run. */
+typedef struct ef_phase_total {
+  char name[48];
+  double seconds, tokens, flops;
+} ef_phase_total;
+
+/* Differences in log-perplexity over all domains, nat per token; negative: the global model is better. NAN
+ * where the control is missing. */
+typedef struct ef_verdict {
+  double public_only, best_device;
+  char sentence[512];
+} ef_verdict;
+
+typedef struct ef_report {
+  const ef_run *run; /* borrowed, as method and outcome */
+  const ef_method *method;
+  const ef_outcome *outcome;
+  size_t domains;
+  ef_row *rows; /* (row_count) owned */
+  size_t row_count;
+  const ef_row *tuned, *public_only, *best_device; /* into rows; NULL: there is none */
+  ef_phase_total *phases;                          /* (phase_count) owned */
+  size_t phase_count;
+  uint64_t up_bytes, down_bytes, formula_bytes;
+  size_t split_tokens[EF_SPLIT_COUNT]; /* tokens of public, private and validation text */
+  double sgemm_peak;                   /* GFLOP/s of one rank */
+  double planned_bytes, measured_bytes;
+  ef_verdict verdict;
+  char identity[33]; /* of deck, seed and text */
+} ef_report;
+
+/* The table, its controls and the verdict; traffic and text. Nothing is measured. EF_MACHINE. Local. */
+ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome, ef_report *report);
+void ef_report_free(ef_report *report);
+
+/* The verdict on three log-perplexities over all domains; NAN: not known. Pure. */
+ef_verdict ef_report_verdict(const char *method, double tuned, double public_only, double best_device, size_t device);
+
+/* Sum over domains; the bytes count only if all text of every domain was scored. Pure. */
+ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains);
+
+/* Reads metrics.jsonl and adds up the events "phase" by name, in order of first appearance; lines that are
+ * torn (a killed run) are passed over. EF_MACHINE. Local. */
+ef_status ef_report_phases(ef_report *report);
+
+/* GFLOP/s of a square product of side `n` with these kernels: median of 5. EF_MACHINE. Local. */
+ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops);
+
+/* Writes report.json, report.md and run.h5 into the run folder. EF_MACHINE. Local. */
+ef_status ef_report_write_json(const ef_report *report);
+ef_status ef_report_write_md(const ef_report *report);
+ef_status ef_report_write_series(const ef_report *report);
+
+/* "llama", the family of a device or of an entry of the deck. Local. */
+const char *ef_report_family(const ef_report *report, size_t entry);

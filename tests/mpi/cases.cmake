@@ -1,0 +1,3 @@
+# Every multi-rank case, by the room it tests.
+include(mpi/par_cases.cmake)
+include(mpi/store_cases.cmake)
