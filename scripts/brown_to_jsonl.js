@@ -15,14 +15,15 @@ const genres = {
 };
 const TEXTS = 500;
 
-// Codes of the punched cards: "*0" is a degree sign, "**yl" and "{t}" mark letters of another alphabet or type.
+// Codes of the punched cards: "*0" is a degree sign, "**yl" and "{t}" mark letters of another alphabet or
+// type.
 function plain(word) {
   return word.replace(/\*\*z\w|\*\*b/g, '').replace(/\*\*y/g, '').replace(/\*&?0/g, '\u00b0')
     .replace(/[{}]/g, '').replace(/``|''/g, '"');
 }
 
-// The words of a paragraph. The tagged form doubles some stops ("; ;", "Jr. .") and puts commas and full stops behind
-// closing quotes; both are undone.
+// The words of a paragraph. The tagged form doubles some stops ("; ;", "Jr. .") and puts commas and full
+// stops behind closing quotes; both are undone.
 function wordsOf(paragraph) {
   const words = [];
   for (const token of paragraph.split(/\s+/).filter(Boolean)) {

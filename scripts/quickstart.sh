@@ -21,7 +21,8 @@ scripts/fetch_brown.sh data || code=$?
 if [ "$code" = 3 ]; then
   echo "quickstart: without the Brown corpus; the small texts of inputs/corpus are used, whose figures say little" >&2
   text=(--set "text.files=[corpus/gardening.jsonl, corpus/seafaring.jsonl]" --set text.domain=domain
-        --set text.folder=inputs --set text.vocabulary=320 --set text.public_share=0.4)
+        --set text.folder=inputs --set text.vocabulary=320 --set text.public_share=0.4
+        --set text.validation_share=0.15)
 elif [ "$code" != 0 ]; then
   exit "$code"
 fi
@@ -37,4 +38,4 @@ echo
 cat "$out/report.md"
 echo
 echo "Files:"
-find "$out" -maxdepth 2 -type f | sort | sed 's/^/  /'
+find "$out" -maxdepth 2 -type f -not -path '*/parts/*' | sort | sed 's/^/  /'

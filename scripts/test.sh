@@ -76,8 +76,11 @@ run_tests() {
 
 # shellcheck disable=SC2317 # called through check
 tidy() {
+  local rc=0
   find src kernels -name '*.c' -print0 |
-    xargs -0 -P "$jobs" -n 4 clang-tidy --quiet -p build/clang
+    xargs -0 -P "$jobs" -n 4 clang-tidy --quiet -p build/clang >"$logs/clang-tidy-notes.log" 2>/dev/null || rc=1
+  grep -E '(error|warning): ' "$logs/clang-tidy-notes.log" | sort -u
+  return "$rc"
 }
 
 finish() {

@@ -14,7 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { EF_CLI_ARGUMENTS = 8 };
+enum { EF_CLI_ARGUMENTS = 64 };
 
 /* What all commands share. main() places it and releases it with ef_cli_free. */
 typedef struct ef_cli {

@@ -80,10 +80,8 @@ static bool is_choice(const char *choices, const char *value) {
 
 static ef_status copy_text(const yaml_node_t *node, char **copy) {
   const char *text = ef_yaml_scalar(node);
-  bool empty = node && text && *text == '\0';
-  if (node && (!text || (ef_yaml_is_null(node) && !empty))) {
-    return ef_fail(EF_DECK, __FILE__, __LINE__, "wants a text, has %s", ef_yaml_kind(node));
-  }
+  bool empty = text && *text == '\0', good = !node || (text && (empty || !ef_yaml_is_null(node)));
+  EF_TRY(EF_CHECK(good, EF_DECK, "wants a text, has %s", ef_yaml_kind(node)));
   *copy = ef_strdup(text ? text : "");
   return EF_CHECK(*copy != NULL, EF_MACHINE, "out of memory: text of the deck");
 }

@@ -1,16 +1,14 @@
 #include "federation/device.h"
 
 #include "base/memory.h"
+#include "federation/device_record.h"
 #include "federation/upload.h"
-#include "train/block_file.h"
 #include "train/measure.h"
 #include "train/pretrain.h"
 #include <math.h>
 #include <string.h>
 
 const char EF_DEVICE_SECTIONS[] = "text,federation,eval";
-
-enum { RECORD_FIELDS = 6 };
 
 static const char *const state_texts[EF_DEVICE_STATE_COUNT] = {
     "uploaded", "left out: failed to upload", "left out: no text", "left out: its numbers are not finite"};
@@ -45,8 +43,8 @@ ef_status ef_families_pretrain(ef_run *run, const ef_population *population) {
   double *cost = NULL;
   int *owner = NULL;
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(cost, population->entries));
-  EF_GO(EF_NEW(owner, population->entries));
+  EF_GO(ef_agree(run->par, EF_NEW(cost, population->entries)));
+  EF_GO(ef_agree(run->par, EF_NEW(owner, population->entries)));
   for (size_t i = 0; i < population->entries; i++) {
     cost[i] = ef_train_cost(&population->dims[i], 1, 1, (size_t)run->deck->federation.context);
   }
@@ -64,6 +62,7 @@ typedef struct device_context {
   ef_run *run;
   const ef_population *population;
   ef_devices *devices;
+  const ef_records *records;
   ef_encoder *encoder; /* made when the first device of this rank needs it */
 } device_context;
 
@@ -115,78 +114,6 @@ static ef_status embed(device_context *c, size_t device) {
   return ef_encode_documents(c->encoder, &run->tokens, documents, n, c->devices->records[device].embedding);
 }
 
-/* A record as a row of doubles: every field is exact in a double. */
-static size_t row_width(const ef_run *run) {
-  return RECORD_FIELDS + EF_EMBEDDING + EF_QUALITY_FIELDS * run->tokens.domain_count;
-}
-
-static void record_to_row(const ef_run *run, const ef_devices *devices, size_t device, double *row) {
-  const ef_device_record *r = &devices->records[device];
-  double fields[RECORD_FIELDS] = {(double)r->state,  (double)r->steps,  (double)r->kept_step,
-                                  (double)r->tokens, r->holdout_loss, (double)r->peak_bytes};
-  memcpy(row, fields, sizeof fields);
-  row += RECORD_FIELDS;
-  for (size_t i = 0; i < EF_EMBEDDING; i++) *row++ = r->embedding[i];
-  ef_quality_pack(devices->validation + device * run->tokens.domain_count, run->tokens.domain_count, row);
-}
-
-static void row_to_record(const ef_run *run, ef_devices *devices, size_t device, const double *row) {
-  ef_device_record *r = &devices->records[device];
-  *r = (ef_device_record){.state = (ef_device_state)row[0],
-                          .steps = (size_t)row[1],
-                          .kept_step = (size_t)row[2],
-                          .tokens = (size_t)row[3],
-                          .holdout_loss = row[4],
-                          .peak_bytes = (size_t)row[5]};
-  row += RECORD_FIELDS;
-  for (size_t i = 0; i < EF_EMBEDDING; i++) r->embedding[i] = (uint16_t)*row++;
-  ef_quality_unpack(row, run->tokens.domain_count, devices->validation + device * run->tokens.domain_count);
-}
-
-typedef struct finish_context {
-  const device_context *device_ctx;
-  size_t device;
-} finish_context;
-
-static ef_h5_array row_array(size_t width) {
-  return (ef_h5_array){.path = "/upload/record",
-                       .type = EF_H5_F64,
-                       .rank = 1,
-                       .shape = {width},
-                       .description = "state, steps, kept step, private tokens, holdout loss, peak bytes; data embedding "
-                                      "(IEEE half bits); validation nll, tokens, hits, bytes by domain",
-                       .units = "1",
-                       .dims = "field"};
-}
-
-static ef_status write_record(void *ctx, ef_h5 *file) {
-  finish_context *f = ctx;
-  const ef_run *run = f->device_ctx->run;
-  double *row = NULL;
-  EF_TRY(EF_NEW(row, row_width(run)));
-  record_to_row(run, f->device_ctx->devices, f->device, row);
-  ef_h5_array array = row_array(row_width(run));
-  ef_status status = ef_h5_write(file, &array, row);
-  ef_free(row);
-  return status;
-}
-
-static ef_status read_record(device_context *c, size_t device) {
-  ef_part_key key = device_key(device);
-  ef_h5 *file = NULL;
-  double *row = NULL;
-  ef_status status = EF_OK;
-  EF_GO(ef_part_open(c->run, &key, false, &file));
-  EF_GO(EF_NEW(row, row_width(c->run)));
-  ef_h5_array array = row_array(row_width(c->run));
-  EF_GO(ef_h5_read(file, &array, row));
-  row_to_record(c->run, c->devices, device, row);
-done:
-  ef_h5_close(file);
-  ef_free(row);
-  return status;
-}
-
 /* The device's own work, its memory counted from `held` bytes on. */
 static ef_status train_model(device_context *c, size_t device, ef_model *model, const device_text *text, size_t held,
                              ef_trainer *trainer) {
@@ -196,46 +123,51 @@ static ef_status train_model(device_context *c, size_t device, ef_model *model, 
   ef_source source = {
       .general = &text->train, .seed = (uint64_t)run->deck->run.seed, .unit = ef_unit(EF_UNIT_DEVICE, device)};
   EF_TRY(ef_trainer_create(model, run->kernels, &recipe, &source, NULL, trainer));
-  EF_TRY(ef_trainer_walk(run, &key, trainer));
+  ef_status status = ef_trainer_walk(run, &key, trainer);
   ef_device_record *record = &c->devices->records[device];
   record->steps = trainer->step;
   record->kept_step = trainer->best_step ? trainer->best_step : trainer->step;
   record->peak_bytes = ef_memory_peak() - held;
-  return EF_OK;
+  return status;
+}
+
+typedef struct left_out {
+  const ef_records *records;
+  size_t device;
+} left_out;
+
+static ef_status write_left_out(void *ctx, ef_h5 *file) {
+  const left_out *out = ctx;
+  return ef_record_write(out->records, out->device, file);
 }
 
 /* A device whose numbers are not finite is left out; the run goes on. */
-static ef_status write_left_out(const device_context *c, size_t device) {
+static ef_status leave_out(device_context *c, size_t device) {
   ef_part_key key = device_key(device);
-  ef_h5 *file = NULL;
-  finish_context finish = {c, device};
-  EF_TRY(ef_part_create(c->run, &key, false, &file));
-  ef_status status = write_record(&finish, file);
-  if (status == EF_OK) return ef_h5_commit(file);
-  ef_h5_close(file);
-  return status;
+  left_out content = {c->records, device};
+  c->devices->records[device].state = EF_DEVICE_NUMBERS;
+  return ef_part_write(c->run, &key, false, &(ef_part_content){&content, write_left_out});
+}
+
+static ef_status upload(device_context *c, size_t device, ef_model *model, const ef_trainer *trainer) {
+  ef_part_key key = device_key(device);
+  ef_upload_round(c->run, model);
+  EF_TRY(embed(c, device));
+  EF_TRY(measure_upload(c, device, model));
+  return ef_trainer_finish(c->run, &key, trainer, c->records);
 }
 
 static ef_status train_and_upload(device_context *c, size_t device, ef_model *model, const device_text *text, size_t held,
                                   ef_effort *effort) {
   ef_trainer trainer = {0};
-  ef_part_key key = device_key(device);
-  ef_device_record *record = &c->devices->records[device];
-  finish_context finish = {c, device};
   ef_status status = train_model(c, device, model, text, held, &trainer);
   c->run->steps += trainer.step;
   ef_effort_add(effort, &trainer);
   if (status == EF_NUMBERS) {
-    record->state = EF_DEVICE_NUMBERS;
-    status = write_left_out(c, device);
-    goto done;
+    status = leave_out(c, device);
+  } else if (status == EF_OK) {
+    status = upload(c, device, model, &trainer);
   }
-  EF_GO(status);
-  ef_upload_round(c->run, model);
-  EF_GO(embed(c, device));
-  EF_GO(measure_upload(c, device, model));
-  EF_GO(ef_trainer_finish(c->run, &key, &trainer, write_record, &finish));
-done:
   ef_trainer_free(&trainer);
   return status;
 }
@@ -249,7 +181,7 @@ static ef_status run_device(void *ctx, size_t device, ef_effort *effort) {
     return EF_OK;
   }
   if (ef_part_exists(c->run, &key)) {
-    EF_TRY(read_record(c, device));
+    EF_TRY(ef_record_read(c->run, &key, c->records));
     c->run->steps += record->steps;
     return EF_OK;
   }
@@ -288,34 +220,36 @@ void ef_devices_free(ef_devices *devices) {
   *devices = (ef_devices){0};
 }
 
-/* Records of all devices to all ranks. */
-static ef_status share_records(ef_run *run, ef_devices *devices) {
-  double *table = NULL;
-  size_t width = row_width(run);
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(table, devices->count * width));
-  for (size_t n = 0; n < devices->count; n++) record_to_row(run, devices, n, table + n * width);
-  EF_GO(ef_phase_share(run, devices->count, devices->owner, width, table));
-  for (size_t n = 0; n < devices->count; n++) row_to_record(run, devices, n, table + n * width);
-done:
-  ef_free(table);
-  return status;
+/* A device that diverges is left out; so many that the fusion cannot go on are an error of the numbers. */
+static ef_status check_diverged(const ef_run *run, const ef_devices *devices) {
+  size_t whole = 0, diverged = 0, clusters = (size_t)run->deck->fusion.clusters;
+  for (size_t n = 0; n < devices->count; n++) {
+    whole += devices->records[n].state == EF_DEVICE_OK;
+    diverged += devices->records[n].state == EF_DEVICE_NUMBERS;
+  }
+  return EF_CHECK(diverged == 0 || whole >= clusters, EF_NUMBERS,
+                  "the numbers of %zu of %zu devices are not finite, and %zu uploads are fewer than fusion.clusters = "
+                  "%zu: lower federation.lr",
+                  diverged, devices->count, whole, clusters);
 }
 
 ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devices *devices) {
   *devices = (ef_devices){0};
-  device_context context = {run, population, devices, NULL};
+  ef_device_rows rows = {devices, run->tokens.domain_count};
+  ef_records records = ef_device_records(&rows);
+  device_context context = {run, population, devices, &records, NULL};
   double *cost = NULL;
   ef_status status = EF_OK;
-  EF_GO(allocate(run, population->devices, devices));
-  EF_GO(EF_NEW(cost, population->devices));
+  EF_GO(ef_agree(run->par, allocate(run, population->devices, devices)));
+  EF_GO(ef_agree(run->par, EF_NEW(cost, population->devices)));
   for (size_t n = 0; n < population->devices; n++) {
     const ef_dims *dims = &population->dims[population->entry[n]];
     cost[n] = population->fails[n] ? 0.0 : ef_train_cost(dims, 1, 1, (size_t)run->deck->federation.context);
   }
   ef_phase phase = {"local training", population->devices, cost, devices->owner, &context, run_device};
   EF_GO(ef_phase_run(run, &phase));
-  EF_GO(share_records(run, devices));
+  EF_GO(ef_records_share(run, &records, devices->count, devices->owner));
+  EF_GO(check_diverged(run, devices));
 done:
   ef_encoder_free(context.encoder);
   ef_free(cost);

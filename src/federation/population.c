@@ -62,6 +62,24 @@ static ef_status draw_failures(const ef_run *run, ef_population *p) {
   return EF_OK;
 }
 
+/* What the fusion needs is known before any training: a device for each cluster, a cluster for each family. */
+static ef_status check_uploads(const ef_run *run, const ef_population *p) {
+  size_t clusters = (size_t)run->deck->fusion.clusters, uploads = 0, families = 0;
+  for (size_t e = 0; e < p->entries; e++) {
+    size_t present = 0;
+    for (size_t n = 0; n < p->devices; n++) present += (size_t)p->entry[n] == e && !p->fails[n];
+    uploads += present;
+    families += present > 0;
+  }
+  EF_TRY(EF_CHECK(uploads >= clusters, EF_DECK,
+                  "%zu of %zu devices can upload, fewer than fusion.clusters = %zu: lower it, or use more devices",
+                  uploads, p->devices, clusters));
+  return EF_CHECK(families <= clusters, EF_DECK,
+                  "fusion.clusters is %zu, but devices of %zu families take part and a cluster holds one family: "
+                  "set it to at least %zu",
+                  clusters, families, families);
+}
+
 ef_status ef_population_make(const ef_run *run, ef_population *p) {
   const ef_deck *deck = run->deck;
   *p = (ef_population){.devices = (size_t)deck->federation.devices, .entries = deck->federation.family_count};
@@ -77,6 +95,7 @@ ef_status ef_population_make(const ef_run *run, ef_population *p) {
   EF_GO(make_dims(run, p));
   EF_GO(draw_entries(run, p));
   EF_GO(draw_failures(run, p));
+  EF_GO(check_uploads(run, p));
   EF_GO(ef_partition_make(&run->tokens, &settings, &p->partition));
 done:
   if (status != EF_OK) ef_population_free(p);

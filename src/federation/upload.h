@@ -15,7 +15,7 @@ void ef_upload_round(const ef_run *run, ef_model *model);
 uint64_t ef_upload_formula(const ef_deck *deck, const ef_dims *dims);
 
 /* Moves the weights of `device` from its rank to the root and into `model` there (created by the root with the dims of the
- * device); the ledger of the root counts weights and embedding. Called by all ranks, in the same order of devices;
- * only the owner and the root work. Errors are agreed by the caller. */
+ * device); the ledger of the root counts weights and embedding. The ranks agree before anything is sent: an owner that cannot
+ * read its part fails on all ranks, with nothing counted. EF_CHECKPOINT, EF_MACHINE. Collective. */
 ef_status ef_upload_weights(ef_run *run, const ef_population *population, const ef_devices *devices, size_t device,
                             ef_ledger *ledger, ef_model *model);

@@ -79,68 +79,41 @@ typedef struct base_context {
   ef_bases *bases;
 } base_context;
 
+/* ---- records ------------------------------------------------------------------------------------------- */
+
 enum { ROW_FIELDS = 6 };
 
-static size_t row_width(const ef_run *run) { return ROW_FIELDS + EF_QUALITY_FIELDS * run->tokens.domain_count; }
-
-static void base_to_row(const ef_base *b, size_t domains, double *row) {
+static void pack(void *ctx, size_t index, double *row) {
+  const base_context *c = ctx;
+  const ef_base *b = &c->bases->bases[index];
   double fields[ROW_FIELDS] = {b->taught, (double)b->steps, (double)b->kept, b->start_loss, b->proxy_loss, b->loss};
   memcpy(row, fields, sizeof fields);
-  ef_quality_pack(b->validation, domains, row + ROW_FIELDS);
+  ef_quality_pack(b->validation, c->run->tokens.domain_count, row + ROW_FIELDS);
 }
 
-static void row_to_base(const double *row, size_t domains, ef_base *b) {
+static void unpack(void *ctx, size_t index, const double *row) {
+  const base_context *c = ctx;
+  ef_base *b = &c->bases->bases[index];
   b->taught = row[0] != 0.0;
   b->steps = (size_t)row[1];
   b->kept = (size_t)row[2];
   b->start_loss = row[3];
   b->proxy_loss = row[4];
   b->loss = row[5];
-  ef_quality_unpack(row + ROW_FIELDS, domains, b->validation);
+  ef_quality_unpack(row + ROW_FIELDS, c->run->tokens.domain_count, b->validation);
 }
 
-static ef_h5_array row_array(size_t width) {
-  return (ef_h5_array){.path = "/base/record",
-                       .type = EF_H5_F64,
-                       .rank = 1,
-                       .shape = {width},
-                       .description = "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
-                                      "validation nll, tokens, hits, bytes by domain",
-                       .units = "1",
-                       .dims = "field"};
+static ef_records records_of(base_context *c) {
+  return (ef_records){.path = "/base/record",
+                      .description = "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
+                                     "validation nll, tokens, hits, bytes by domain",
+                      .width = ROW_FIELDS + EF_QUALITY_FIELDS * c->run->tokens.domain_count,
+                      .ctx = c,
+                      .pack = pack,
+                      .unpack = unpack};
 }
 
-typedef struct finish_context {
-  const ef_run *run;
-  const ef_base *base;
-} finish_context;
-
-static ef_status write_record(void *ctx, ef_h5 *file) {
-  finish_context *f = ctx;
-  double *row = NULL;
-  EF_TRY(EF_NEW(row, row_width(f->run)));
-  base_to_row(f->base, f->run->tokens.domain_count, row);
-  ef_h5_array array = row_array(row_width(f->run));
-  ef_status status = ef_h5_write(file, &array, row);
-  ef_free(row);
-  return status;
-}
-
-static ef_status read_record(const base_context *c, size_t index) {
-  ef_part_key key = base_key(index);
-  ef_h5 *file = NULL;
-  double *row = NULL;
-  EF_TRY(ef_part_open(c->run, &key, false, &file));
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(row, row_width(c->run)));
-  ef_h5_array array = row_array(row_width(c->run));
-  EF_GO(ef_h5_read(file, &array, row));
-  row_to_base(row, c->run->tokens.domain_count, &c->bases->bases[index]);
-done:
-  ef_h5_close(file);
-  ef_free(row);
-  return status;
-}
+/* ---- one base ------------------------------------------------------------------------------------------ */
 
 static ef_recipe recipe_of(const ef_run *run) {
   const ef_deck *d = run->deck;
@@ -171,7 +144,7 @@ static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model 
   ef_distiller distiller = {0};
   ef_trainer trainer = {0};
   ef_objective objective = {0};
-  finish_context finish = {run, b};
+  ef_records records = records_of(c);
   ef_status status = EF_OK;
   if (b->taught) {
     EF_GO(ef_distiller_create(run, proxy, &base->dims, ef_unit(EF_UNIT_BASE, index), &distiller));
@@ -182,7 +155,7 @@ static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model 
   b->steps = trainer.step;
   b->kept = trainer.best_step ? trainer.best_step : trainer.step;
   EF_GO(ef_run_measure(run, base, &b->loss, b->validation));
-  EF_GO(ef_trainer_finish(run, &key, &trainer, write_record, &finish));
+  EF_GO(ef_trainer_finish(run, &key, &trainer, &records));
 done:
   run->steps += trainer.step;
   ef_effort_add(effort, &trainer);
@@ -197,7 +170,8 @@ static ef_status run_base(void *ctx, size_t index, ef_effort *effort) {
   ef_base *b = &c->bases->bases[index];
   ef_part_key key = base_key(index);
   if (ef_part_exists(run, &key)) {
-    EF_TRY(read_record(c, index));
+    ef_records records = records_of(c);
+    EF_TRY(ef_record_read(run, &key, &records));
     run->steps += b->steps;
     return EF_OK;
   }
@@ -229,33 +203,21 @@ void ef_bases_free(ef_bases *bases) {
   *bases = (ef_bases){0};
 }
 
-static ef_status share_records(ef_run *run, const int *owner, ef_bases *bases) {
-  size_t width = row_width(run), domains = run->tokens.domain_count;
-  double *table = NULL;
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(table, bases->count * width));
-  for (size_t i = 0; i < bases->count; i++) base_to_row(&bases->bases[i], domains, table + i * width);
-  EF_GO(ef_phase_share(run, bases->count, owner, width, table));
-  for (size_t i = 0; i < bases->count; i++) row_to_base(table + i * width, domains, &bases->bases[i]);
-done:
-  ef_free(table);
-  return status;
-}
-
 ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters, ef_bases *bases) {
   base_context context = {run, population, clusters, bases};
+  ef_records records = records_of(&context);
   double *cost = NULL;
   int *owner = NULL;
   ef_status status = EF_OK;
-  EF_GO(allocate(run, clusters->count, bases));
-  EF_GO(EF_NEW(cost, clusters->count));
-  EF_GO(EF_NEW(owner, clusters->count));
+  EF_GO(ef_agree(run->par, allocate(run, clusters->count, bases)));
+  EF_GO(ef_agree(run->par, EF_NEW(cost, clusters->count)));
+  EF_GO(ef_agree(run->par, EF_NEW(owner, clusters->count)));
   for (size_t i = 0; i < clusters->count; i++) {
     cost[i] = ef_train_cost(&bases->dims, 3, 1, 1) + ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
   }
   ef_phase phase = {"distillation", clusters->count, cost, owner, &context, run_base};
   EF_GO(ef_phase_run(run, &phase));
-  EF_GO(share_records(run, owner, bases));
+  EF_GO(ef_records_share(run, &records, clusters->count, owner));
 done:
   ef_free(cost);
   ef_free(owner);

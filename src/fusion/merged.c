@@ -21,14 +21,9 @@ static ef_status load_bases(const ef_run *run, const ef_bases *bases, ef_merge_o
   return EF_OK;
 }
 
-static ef_status write_merged(const ef_run *run, ef_merge_of of, const ef_model *moe) {
-  ef_part_key key = merged_key(of);
-  ef_h5 *file = NULL;
-  EF_TRY(ef_part_create(run, &key, false, &file));
-  ef_status status = ef_block_write(file, "/model", &moe->table, moe->params, EF_BLOCK_ALL, true, "parameter");
-  if (status == EF_OK) return ef_h5_commit(file);
-  ef_h5_close(file);
-  return status;
+static ef_status write_parameters(void *ctx, ef_h5 *file) {
+  const ef_model *moe = ctx;
+  return ef_block_write(file, "/model", &moe->table, moe->params, EF_BLOCK_ALL, true, "parameter");
 }
 
 /* The copies of one start are alike: only neutral routers make sense there. */
@@ -48,7 +43,7 @@ static ef_status make(ef_run *run, const ef_clusters *clusters, const ef_bases *
   EF_GO(ef_model_create(&bases->global, &moe));
   EF_GO(ef_merge(models, bases->count, &moe));
   EF_GO(set_routers(run, clusters, models, of, &moe));
-  EF_GO(write_merged(run, of, &moe));
+  EF_GO(ef_part_write(run, &key, false, &(ef_part_content){&moe, write_parameters}));
 done:
   for (size_t i = 0; models && i < bases->count; i++) ef_model_free(&models[i]);
   ef_free(models);

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "train/block_file.h"
 #include "train/measure.h"
-#include "train/trainer_file.h"
+#include "train/record.h"
 #include <math.h>
 
 static const char SECTIONS[] = "text,federation,eval,fusion";
@@ -28,28 +28,32 @@ static ef_h5_array bytes_array(size_t members) {
                        .dims = "member,field"};
 }
 
+typedef struct mean_content {
+  const ef_cluster *cluster;
+  const ef_ledger *ledger;
+  const ef_model *mean;
+} mean_content;
+
 /* The ledger's lines of a cluster travel with its mean, so that a resumed run does not count anew. */
-static ef_status write_mean(const ef_run *run, size_t index, const ef_cluster *c, const ef_ledger *ledger,
-                            const ef_model *mean) {
-  ef_part_key key = mean_key(index);
-  ef_h5 *file = NULL;
+static ef_status write_mean(void *ctx, ef_h5 *file) {
+  const mean_content *content = ctx;
+  const ef_cluster *c = content->cluster;
+  const ef_model *mean = content->mean;
   int64_t *rows = NULL;
-  EF_TRY(ef_part_create(run, &key, false, &file));
   ef_status status = EF_OK;
   EF_GO(EF_NEW(rows, 3 * c->members));
   for (size_t m = 0; m < c->members; m++) {
-    const uint64_t *up = ledger->bytes[c->devices[m]][EF_UP];
+    const uint64_t *up = content->ledger->bytes[c->devices[m]][EF_UP];
     rows[3 * m] = (int64_t)c->devices[m];
     rows[3 * m + 1] = (int64_t)up[EF_MSG_WEIGHTS];
     rows[3 * m + 2] = (int64_t)up[EF_MSG_EMBEDDING];
   }
   ef_h5_array array = bytes_array(c->members);
-  EF_GO(ef_block_write(file, "/model", &mean->table, mean->params, EF_BLOCK_ALL, true, "mean of the members' parameters"));
+  EF_GO(ef_block_write(file, "/model", &mean->table, mean->params, EF_BLOCK_ALL, true,
+                       "mean of the members' parameters"));
   EF_GO(ef_h5_write(file, &array, rows));
 done:
   ef_free(rows);
-  if (status == EF_OK) return ef_h5_commit(file);
-  ef_h5_close(file);
   return status;
 }
 
@@ -72,22 +76,22 @@ done:
   return status;
 }
 
-/* The mean over the members (Fig. 4), uploads one at a time in ascending order. All ranks call; the root
- * sums. */
+/* The mean over the members (Fig. 4), uploads one at a time in ascending order. The root sums. Collective. */
 static ef_status stream_mean(ef_run *run, const ef_population *population, const ef_devices *devices,
                              size_t index, const ef_cluster *c, ef_ledger *ledger) {
   bool root = ef_par_root(run->par);
+  ef_part_key key = mean_key(index);
+  const ef_dims *dims = &population->dims[c->entry];
   ef_model upload = {0}, mean = {0};
+  mean_content content = {c, ledger, &mean};
   ef_status status = EF_OK;
-  if (root) {
-    EF_GO(ef_model_create(&population->dims[c->entry], &upload));
-    EF_GO(ef_model_create(&population->dims[c->entry], &mean));
-  }
+  EF_GO(ef_agree(run->par, root ? ef_model_create(dims, &upload) : EF_OK));
+  EF_GO(ef_agree(run->par, root ? ef_model_create(dims, &mean) : EF_OK));
   for (size_t m = 0; m < c->members; m++) {
     EF_GO(ef_upload_weights(run, population, devices, c->devices[m], ledger, &upload));
     if (root) run->kernels->axpy(mean.table.floats, 1.0f / (float)c->members, upload.params, mean.params);
   }
-  if (root) EF_GO(write_mean(run, index, c, ledger, &mean));
+  if (root) EF_GO(ef_part_write(run, &key, false, &(ef_part_content){&content, write_mean}));
 done:
   ef_model_free(&upload);
   ef_model_free(&mean);
@@ -120,67 +124,44 @@ typedef struct guard_context {
 
 enum { ROW_FIELDS = 2 };
 
-static size_t row_width(const ef_run *run) {
-  return ROW_FIELDS + EF_QUALITY_FIELDS * run->tokens.domain_count;
+static void pack(void *ctx, size_t index, double *row) {
+  const guard_context *g = ctx;
+  const ef_cluster *c = &g->clusters->clusters[index];
+  row[0] = c->loss;
+  row[1] = c->fell_back;
+  ef_quality_pack(c->validation, g->run->tokens.domain_count, row + ROW_FIELDS);
 }
 
-static void cluster_to_row(const ef_cluster *c, size_t domains, double *row) {
-  *row++ = c->loss;
-  *row++ = c->fell_back;
-  ef_quality_pack(c->validation, domains, row);
-}
-
-static void row_to_cluster(const double *row, size_t domains, ef_cluster *c) {
+static void unpack(void *ctx, size_t index, const double *row) {
+  const guard_context *g = ctx;
+  ef_cluster *c = &g->clusters->clusters[index];
   c->loss = row[0];
   c->fell_back = row[1] != 0.0;
-  ef_quality_unpack(row + ROW_FIELDS, domains, c->validation);
+  ef_quality_unpack(row + ROW_FIELDS, g->run->tokens.domain_count, c->validation);
 }
 
-static ef_h5_array row_array(size_t width) {
-  return (ef_h5_array){
+static ef_records records_of(guard_context *g) {
+  return (ef_records){
       .path = "/proxy/record",
-      .type = EF_H5_F64,
-      .rank = 1,
-      .shape = {width},
-      .description = "holdout loss, 1 if the best member stands in; validation nll, tokens, hits, bytes by "
-                     "domain",
-      .units = "1",
-      .dims = "field"};
+      .description = "holdout loss, 1 if the best member stands in; validation nll, tokens, hits, bytes by domain",
+      .width = ROW_FIELDS + EF_QUALITY_FIELDS * g->run->tokens.domain_count,
+      .ctx = g,
+      .pack = pack,
+      .unpack = unpack};
 }
 
-static ef_status write_proxy(const guard_context *g, size_t index, const ef_model *proxy) {
-  const ef_cluster *c = &g->clusters->clusters[index];
-  ef_part_key key = proxy_key(index);
-  ef_h5 *file = NULL;
-  double *row = NULL;
-  EF_TRY(ef_part_create(g->run, &key, false, &file));
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(row, row_width(g->run)));
-  cluster_to_row(c, g->run->tokens.domain_count, row);
-  ef_h5_array array = row_array(row_width(g->run));
-  EF_GO(ef_block_write(file, "/model", &proxy->table, proxy->params, EF_BLOCK_ALL, true, "parameter"));
-  EF_GO(ef_h5_write(file, &array, row));
-done:
-  ef_free(row);
-  if (status == EF_OK) return ef_h5_commit(file);
-  ef_h5_close(file);
-  return status;
-}
+typedef struct proxy_content {
+  guard_context *guard;
+  size_t index;
+  const ef_model *proxy;
+} proxy_content;
 
-static ef_status read_proxy(const guard_context *g, size_t index) {
-  ef_part_key key = proxy_key(index);
-  ef_h5 *file = NULL;
-  double *row = NULL;
-  EF_TRY(ef_part_open(g->run, &key, false, &file));
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(row, row_width(g->run)));
-  ef_h5_array array = row_array(row_width(g->run));
-  EF_GO(ef_h5_read(file, &array, row));
-  row_to_cluster(row, g->run->tokens.domain_count, &g->clusters->clusters[index]);
-done:
-  ef_h5_close(file);
-  ef_free(row);
-  return status;
+static ef_status write_proxy(void *ctx, ef_h5 *file) {
+  const proxy_content *content = ctx;
+  const ef_model *proxy = content->proxy;
+  ef_records records = records_of(content->guard);
+  EF_TRY(ef_block_write(file, "/model", &proxy->table, proxy->params, EF_BLOCK_ALL, true, "parameter"));
+  return ef_record_write(&records, content->index, file);
 }
 
 static ef_status guard_proxy(void *ctx, size_t index, ef_effort *effort) {
@@ -188,8 +169,12 @@ static ef_status guard_proxy(void *ctx, size_t index, ef_effort *effort) {
   guard_context *g = ctx;
   ef_cluster *c = &g->clusters->clusters[index];
   ef_part_key mean = mean_key(index), key = proxy_key(index);
-  if (ef_part_exists(g->run, &key)) return read_proxy(g, index);
+  if (ef_part_exists(g->run, &key)) {
+    ef_records records = records_of(g);
+    return ef_record_read(g->run, &key, &records);
+  }
   ef_model proxy = {0};
+  proxy_content content = {g, index, &proxy};
   ef_status status = EF_OK;
   EF_GO(ef_part_load(g->run, &mean, &g->population->dims[c->entry], &proxy));
   EF_GO(ef_run_measure(g->run, &proxy, &c->loss, c->validation));
@@ -199,40 +184,31 @@ static ef_status guard_proxy(void *ctx, size_t index, ef_effort *effort) {
     EF_GO(ef_device_load(g->run, g->population, c->best, &proxy));
     EF_GO(ef_run_measure(g->run, &proxy, &c->loss, c->validation));
   }
-  EF_GO(write_proxy(g, index, &proxy));
+  EF_GO(ef_part_write(g->run, &key, false, &(ef_part_content){&content, write_proxy}));
 done:
   ef_model_free(&proxy);
   return status;
 }
 
-static ef_status guard_all(ef_run *run, guard_context *g, double *cost, int *owner, double *table) {
-  size_t count = g->clusters->count, domains = run->tokens.domain_count, width = row_width(run);
-  for (size_t i = 0; i < count; i++) {
-    cost[i] = ef_train_cost(&g->population->dims[g->clusters->clusters[i].entry], 1, 1, 1);
-  }
-  ef_phase phase = {"proxies", count, cost, owner, g, guard_proxy};
-  EF_TRY(ef_phase_run(run, &phase));
-  for (size_t i = 0; i < count; i++) cluster_to_row(&g->clusters->clusters[i], domains, table + i * width);
-  EF_TRY(ef_phase_share(run, count, owner, width, table));
-  for (size_t i = 0; i < count; i++) row_to_cluster(table + i * width, domains, &g->clusters->clusters[i]);
-  return EF_OK;
-}
-
 ef_status ef_proxies_make(ef_run *run, const ef_population *population, const ef_devices *devices,
                           ef_clusters *clusters, ef_ledger *ledger) {
   guard_context context = {run, population, clusters};
-  double *cost = NULL, *table = NULL;
+  ef_records records = records_of(&context);
+  double *cost = NULL;
   int *owner = NULL;
   ef_status status = EF_OK;
   EF_GO(make_means(run, population, devices, clusters, ledger));
-  EF_GO(EF_NEW(cost, clusters->count));
-  EF_GO(EF_NEW(owner, clusters->count));
-  EF_GO(EF_NEW(table, clusters->count * row_width(run)));
-  EF_GO(guard_all(run, &context, cost, owner, table));
+  EF_GO(ef_agree(run->par, EF_NEW(cost, clusters->count)));
+  EF_GO(ef_agree(run->par, EF_NEW(owner, clusters->count)));
+  for (size_t i = 0; i < clusters->count; i++) {
+    cost[i] = ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
+  }
+  ef_phase phase = {"proxies", clusters->count, cost, owner, &context, guard_proxy};
+  EF_GO(ef_phase_run(run, &phase));
+  EF_GO(ef_records_share(run, &records, clusters->count, owner));
 done:
   ef_free(cost);
   ef_free(owner);
-  ef_free(table);
   return status;
 }
 

@@ -5,6 +5,7 @@
 #include "fusion/tune_internal.h"
 #include "par/units.h"
 #include "train/events.h"
+#include "train/measure.h"
 #include "train/schedule.h"
 #include <math.h>
 #include <string.h>
@@ -64,9 +65,10 @@ static void release(ef_tuner *t) {
 
 static ef_status holdout_loss(ef_tuner *t, double *loss) {
   const ef_run *run = t->run;
-  bool held_out = run->holdout.count >= 2;
+  size_t most;
+  const ef_stream *stream = ef_run_look_at(run, &run->holdout, &most);
   ef_quality quality;
-  EF_TRY(ef_spread_evaluate(&t->spread, held_out ? &run->holdout : &run->public_text, held_out ? 0 : 64, &quality));
+  EF_TRY(ef_spread_evaluate(&t->spread, stream, most, &quality));
   *loss = ef_log_perplexity(&quality);
   return EF_OK;
 }
@@ -142,11 +144,7 @@ static ef_status walk(ef_tuner *t) {
   while (t->step < t->steps) {
     bool stop, due;
     ef_status status = one_step(t);
-    if (status == EF_NUMBERS) {
-      return ef_context(status, "%s, step %zu (the last good checkpoint is in %s/checkpoint)", t->tuning->name,
-                        t->step + 1, t->run->folder);
-    }
-    EF_TRY(status);
+    if (status != EF_OK) return ef_context(status, "%s", t->tuning->name);
     EF_TRY(ef_stop_now(&t->run->stop, t->run->par, &stop));
     EF_TRY(save_due(t, &due));
     if (t->step == t->steps) break;

@@ -21,16 +21,6 @@ static ef_status write_parameters(ef_tuner *t, ef_h5 *file, bool done) {
   return ef_block_write(file, "/best", table, t->best, share, true, "parameter with the least holdout loss so far");
 }
 
-static ef_h5_array history_array(size_t rows) {
-  return (ef_h5_array){.path = "/series/history",
-                       .type = EF_H5_F32,
-                       .rank = 2,
-                       .shape = {rows, EF_HISTORY_COLUMNS},
-                       .description = "mean losses of each step: cross-entropy, KL, feature matching, holdout",
-                       .units = "nat/token",
-                       .dims = "step,loss"};
-}
-
 static ef_status write_progress(ef_tuner *t, ef_h5 *file, bool done) {
   EF_TRY(ef_h5_set_text(file, "/", "unit_state", done ? "done" : "under way"));
   EF_TRY(ef_h5_set_int(file, "/", "unit_step", (int64_t)t->step));
@@ -38,10 +28,7 @@ static ef_status write_progress(ef_tuner *t, ef_h5 *file, bool done) {
   EF_TRY(ef_h5_set_int(file, "/", "best_step", (int64_t)t->best_step));
   EF_TRY(ef_h5_set_real(file, "/", "best_loss", t->best_loss));
   EF_TRY(ef_h5_set_real(file, "/", "start_loss", t->tuned->start_loss));
-  if (t->history.count == 0) return EF_OK;
-  ef_h5_array array = history_array(t->history.count);
-  EF_TRY(ef_h5_write(file, &array, ef_par_root(t->run->par) ? t->history.rows : NULL));
-  return ef_h5_set_nxdata(file, "/series", "history", "step,loss", "tuning losses");
+  return ef_history_write(file, &t->history, ef_par_root(t->run->par), "tuning losses");
 }
 
 /* Weight of each device in each expert: 1/members of its cluster, or all to the member that stands in. */
@@ -155,9 +142,7 @@ static ef_status read_progress(ef_tuner *t, ef_h5 *file) {
   ef_free(state);
   t->step = t->restored = t->history.count = (size_t)step;
   t->best_step = (size_t)best_step;
-  if (step == 0) return EF_OK;
-  ef_h5_array array = history_array(t->history.count);
-  return ef_h5_read(file, &array, t->history.rows);
+  return ef_history_read(file, &t->history);
 }
 
 static ef_status read_results(ef_tuner *t, ef_h5 *file) {

@@ -7,10 +7,11 @@ static size_t server_steps(const ef_deck *deck) {
 
 /* What the server could have done with the public text alone: copies of the common start, merged and trained. */
 static ef_status public_only(ef_run *run, ef_outcome *o) {
-  if (!run->deck->eval.public_only) return EF_OK;
+  if (!run->deck->control.public_only) return EF_OK;
+  int64_t steps = run->deck->control.public_steps;
   ef_tuning control = {.unit = EF_UNIT_PUBLIC_ONLY,
                        .start = EF_MERGE_STARTS,
-                       .steps = server_steps(run->deck),
+                       .steps = steps ? (size_t)steps : server_steps(run->deck),
                        .train_experts = true,
                        .name = "public only"};
   EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, EF_MERGE_STARTS));

@@ -118,7 +118,14 @@ static ef_status open_folder(const ef_launch *launch) {
   EF_TRY(EF_CHECK(launch->resume || !ef_file_exists(path), EF_USAGE,
                   "%s holds a run: add --resume to go on with it, or name another folder with --out", launch->folder));
   EF_TRY(make_folder(launch, "checkpoint"));
-  EF_TRY(make_folder(launch, "parts"));
+  return make_folder(launch, "parts");
+}
+
+/* The deck makes the folder a run, so it comes when deck and text are known to be good; a resumed run keeps its own
+ * until it is known to be the same run. */
+static ef_status keep_deck(const ef_launch *launch) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
   return ef_file_write(path, launch->deck->yaml, strlen(launch->deck->yaml));
 }
 
@@ -156,6 +163,18 @@ static ef_status finish_stop(ef_run *run) {
   return ef_fail(EF_STOPPED, __FILE__, __LINE__, "%s", message);
 }
 
+/* Numbers that went wrong: the message gets what was still good. */
+static ef_status finish_numbers(ef_run *run) {
+  char message[1024], good[PATH_BYTES];
+  snprintf(message, sizeof message, "%s", ef_message());
+  EF_TRY(ef_checkpoint_newest(run, good, sizeof good));
+  if (good[0]) {
+    return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "%s; the last good checkpoint is %s", message, good);
+  }
+  return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "%s; no checkpoint was made yet, what is good is in %s/parts", message,
+                 run->folder);
+}
+
 ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   ef_run run = {0};
   char newest[PATH_BYTES];
@@ -163,8 +182,10 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
   EF_TRY(ef_run_open(par, launch->deck, launch->folder, &run));
   ef_status status = ef_checkpoint_newest(&run, newest, sizeof newest);
+  if (status == EF_OK) status = ef_agree(par, ef_par_root(par) ? keep_deck(launch) : EF_OK);
   if (status == EF_OK) status = run_method(&run, launch);
   if (status == EF_STOPPED) status = finish_stop(&run);
+  if (status == EF_NUMBERS) status = finish_numbers(&run);
   ef_run_close(&run);
   return status;
 }

@@ -1,5 +1,5 @@
-/* What a run will take, computed from deck and text before anything runs: `train --dry-run`, and the plan that the report
- * is compared with.
+/* What a run will take, computed from deck and text before anything runs: `train --dry-run`, and the plan
+ * that the report is compared with. Early stopping is not foreseen: work is what it is at most.
  */
 #pragma once
 
@@ -9,17 +9,26 @@
 typedef struct ef_plan {
   size_t params, active_params; /* of the global MoE */
   size_t peak_bytes;            /* resident bytes of the largest rank, libraries and MPI included */
+  const char *peak_phase;       /* where they are reached; a literal */
+  size_t start_bytes;           /* of them, resident when the plan was made: libraries, MPI, text */
   size_t device_bytes;          /* counted peak of the largest device */
   uint64_t upload_bytes;        /* of all devices, by the closed formula */
   size_t checkpoint_bytes;      /* of one full checkpoint while tuning */
-  size_t part_bytes;            /* of all parts together */
-  size_t total_steps, sequential_steps;   /* optimiser steps on the server: of all units, and along the longest chain */
-  double device_tokens, server_tokens;    /* at most, early stopping aside */
-  double flops;                           /* at most */
+  size_t part_bytes;            /* of all parts together; the proxies' families are not known yet */
+  /* Optimiser steps on the server behind the global model, of all units and along the longest chain: bases
+   * and tuning, as the report counts them. */
+  size_t total_steps, sequential_steps;
+  double device_tokens, server_tokens; /* of those steps */
+  double flops;                        /* of everything: pretraining, teachers and the control too */
 } ef_plan;
 
-/* For `ranks` ranks. EF_DECK, EF_INPUT: what the run would refuse. Local. */
+/* For `ranks` ranks. Made when the run was opened and nothing else was done: what is resident then is taken
+ * as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
 ef_status ef_plan_make(const ef_run *run, int ranks, ef_plan *plan);
+
+/* Makes the plan and notes its peak in the run log (event "plan"), where the report finds it. Called when the
+ * run was opened. Local; the root works. */
+ef_status ef_plan_note(const ef_run *run);
 
 /* Prints the plan for people, or as one JSON object. */
 void ef_plan_print(const ef_plan *plan, bool json, FILE *out);

@@ -1,5 +1,5 @@
-/* What a finished run says: report.json (a contract, README), report.md (the same for people) and run.h5 (every series as
- * NXdata). A pure function of the outcome, the deck and the log of events; the root writes.
+/* What a finished run says: report.json (a contract, README), report.md (the same for people) and run.h5
+ * (every series as NXdata). A pure function of the outcome, the deck and the log of events; the root writes.
  */
 #pragma once
 

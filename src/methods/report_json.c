@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "methods/quality_json.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
 #include <math.h>
@@ -7,27 +8,19 @@
 
 /* jansson hands NULL through: a value that cannot be made makes the whole NULL, which write_text finds. */
 
-static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 static json_t *whole(uint64_t n) { return json_integer((json_int_t)n); }
 static json_t *bytes(double n) { return isfinite(n) ? whole((uint64_t)n) : json_null(); }
-
-static json_t *quality(const ef_quality *q) {
-  double loss = ef_log_perplexity(q);
-  return json_pack("{s:o, s:o, s:o, s:o, s:o}", "log_perplexity", real(loss), "perplexity", real(exp(loss)),
-                   "token_accuracy", real(ef_token_accuracy(q)), "bits_per_byte", real(ef_bits_per_byte(q)), "tokens",
-                   whole(q->tokens));
-}
 
 static json_t *qualities(const ef_report *r, const ef_row *row) {
   json_t *out = json_object();
   for (size_t d = 0; d < r->domains; d++) {
-    json_object_set_new(out, r->run->tokens.domains[d], quality(&row->by_domain[d]));
+    json_object_set_new(out, r->run->tokens.domains[d], ef_quality_json(&row->by_domain[d]));
   }
-  json_object_set_new(out, "all", quality(&row->all));
+  json_object_set_new(out, "all", ef_quality_json(&row->all));
   return out;
 }
 
-/* ---- controls and verdict ------------------------------------------------------------------------------- */
+/* ---- controls and verdict ----------------------------------------------------------------------------- */
 
 static json_t *public_only(const ef_report *r) {
   if (!r->public_only) return json_null();
@@ -48,25 +41,27 @@ static json_t *best_device(const ef_report *r) {
 }
 
 static json_t *verdict(const ef_report *r) {
-  return json_pack("{s:o, s:o, s:s, s:s}", "minus_public_only", real(r->verdict.public_only), "minus_best_device",
-                   real(r->verdict.best_device), "unit", "nat/token", "sentence", r->verdict.sentence);
+  return json_pack("{s:o, s:o, s:s, s:s}", "minus_public_only", ef_number_json(r->verdict.public_only),
+                   "minus_best_device", ef_number_json(r->verdict.best_device), "unit", "nat/token",
+                   "sentence", r->verdict.sentence);
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------ */
+/* ---- the table ---------------------------------------------------------------------------------------- */
 
 static json_t *rows(const ef_report *r) {
   json_t *out = json_array();
   for (size_t i = 0; i < r->row_count; i++) {
     const ef_row *row = &r->rows[i];
-    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "quality",
-                                         qualities(r, row), "total_steps", whole(row->total_steps),
-                                         "sequential_steps", whole(row->sequential_steps), "device_tokens",
-                                         whole(row->device_tokens), "server_tokens", whole(row->server_tokens)));
+    json_array_append_new(out,
+                          json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "quality",
+                                    qualities(r, row), "total_steps", whole(row->total_steps),
+                                    "sequential_steps", whole(row->sequential_steps), "device_tokens",
+                                    whole(row->device_tokens), "server_tokens", whole(row->server_tokens)));
   }
   return out;
 }
 
-/* ---- devices -------------------------------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------------------------------------ */
 
 static json_t *device(const ef_report *r, size_t n) {
   return json_pack("{s:o, s:s}", "device", whole(n), "family",
@@ -79,7 +74,8 @@ static json_t *communication(const ef_report *r) {
     json_t *line = device(r, n);
     json_object_set_new(line, "up_bytes", whole(ef_ledger_device(&r->outcome->ledger, n, EF_UP)));
     json_object_set_new(line, "down_bytes", whole(ef_ledger_device(&r->outcome->ledger, n, EF_DOWN)));
-    json_object_set_new(line, "state", json_string(ef_device_state_text(r->outcome->devices.records[n].state)));
+    json_object_set_new(line, "state",
+                        json_string(ef_device_state_text(r->outcome->devices.records[n].state)));
     json_array_append_new(devices, line);
   }
   return json_pack("{s:o, s:o, s:o, s:o}", "up_bytes", whole(r->up_bytes), "down_bytes", whole(r->down_bytes),
@@ -107,7 +103,7 @@ static json_t *left_out(const ef_report *r) {
   return out;
 }
 
-/* ---- fusion --------------------------------------------------------------------------------------------- */
+/* ---- fusion ------------------------------------------------------------------------------------------- */
 
 static json_t *clusters(const ef_report *r) {
   json_t *out = json_array();
@@ -116,9 +112,9 @@ static json_t *clusters(const ef_report *r) {
     json_t *members = json_array();
     for (size_t m = 0; m < c->members; m++) json_array_append_new(members, whole(c->devices[m]));
     json_array_append_new(
-        out, json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "family", ef_report_family(r, c->entry), "members", members,
-                       "domain", r->run->tokens.domains[c->domain], "fell_back", (int)c->fell_back, "member_loss",
-                       real(c->member_loss), "loss", real(c->loss)));
+        out, json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "family", ef_report_family(r, c->entry), "members",
+                       members, "domain", r->run->tokens.domains[c->domain], "fell_back", (int)c->fell_back,
+                       "member_loss", ef_number_json(c->member_loss), "loss", ef_number_json(c->loss)));
   }
   return out;
 }
@@ -127,14 +123,15 @@ static json_t *bases(const ef_report *r) {
   json_t *out = json_array();
   for (size_t i = 0; i < r->outcome->bases.count; i++) {
     const ef_base *b = &r->outcome->bases.bases[i];
-    json_array_append_new(out, json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "taught", (int)b->taught, "start_loss",
-                                         real(b->start_loss), "proxy_loss", real(b->proxy_loss), "loss",
-                                         real(b->loss), "steps", whole(b->steps), "kept", whole(b->kept)));
+    json_array_append_new(out, json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "taught", (int)b->taught,
+                                         "start_loss", ef_number_json(b->start_loss), "proxy_loss",
+                                         ef_number_json(b->proxy_loss), "loss", ef_number_json(b->loss),
+                                         "steps", whole(b->steps), "kept", whole(b->kept)));
   }
   return out;
 }
 
-/* ---- the machine ---------------------------------------------------------------------------------------- */
+/* ---- the machine -------------------------------------------------------------------------------------- */
 
 static json_t *phases(const ef_report *r) {
   json_t *out = json_array();
@@ -142,18 +139,19 @@ static json_t *phases(const ef_report *r) {
     const ef_phase_total *p = &r->phases[i];
     double gflops = p->flops / p->seconds / 1e9;
     double peak = r->sgemm_peak * (double)r->run->par->size;
-    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "seconds",
-                                         real(p->seconds), "tokens", whole((uint64_t)p->tokens), "tokens_per_s",
-                                         real(p->tokens / p->seconds), "gflops", real(gflops), "share_of_peak",
-                                         real(gflops / peak)));
+    json_array_append_new(out,
+                          json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "seconds",
+                                    ef_number_json(p->seconds), "tokens", whole((uint64_t)p->tokens),
+                                    "tokens_per_s", ef_number_json(p->tokens / p->seconds), "gflops",
+                                    ef_number_json(gflops), "share_of_peak", ef_number_json(gflops / peak)));
   }
   return out;
 }
 
 static json_t *plan_error(const ef_report *r) {
   double relative = (r->planned_bytes - r->measured_bytes) / r->measured_bytes;
-  return json_pack("{s:{s:o, s:o, s:o}}", "memory", "planned_bytes", bytes(r->planned_bytes), "measured_bytes",
-                   bytes(r->measured_bytes), "relative", real(relative));
+  return json_pack("{s:{s:o, s:o, s:o}}", "memory", "planned_bytes", bytes(r->planned_bytes),
+                   "measured_bytes", bytes(r->measured_bytes), "relative", ef_number_json(relative));
 }
 
 static json_t *text(const ef_report *r) {
@@ -164,14 +162,15 @@ static json_t *text(const ef_report *r) {
                    "validation_tokens", whole(r->split_tokens[EF_VALIDATION]));
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static json_t *head(const ef_report *r) {
   const ef_deck *deck = r->run->deck;
   return json_pack("{s:s, s:o, s:i, s:o, s:s, s:b, s:s, s:s}", "method", r->method->name, "seed",
                    whole((uint64_t)deck->run.seed), "ranks", r->run->par->size, "devices",
-                   whole(r->outcome->devices.count), "family", ef_family_name(r->outcome->bases.global.family),
-                   "finished", 1, "recipe", deck->fusion.recipe, "deck_hash", r->identity);
+                   whole(r->outcome->devices.count), "family",
+                   ef_family_name(r->outcome->bases.global.family), "finished", 1, "recipe",
+                   deck->fusion.recipe, "deck_hash", r->identity);
 }
 
 static json_t *report(const ef_report *r) {
@@ -184,14 +183,14 @@ static json_t *report(const ef_report *r) {
   json_object_set_new(out, "text", text(r));
   json_object_set_new(out, "rows", rows(r));
   json_object_set_new(out, "clusters", clusters(r));
-  json_object_set_new(out, "purity", real(r->outcome->clusters.purity));
-  json_object_set_new(out, "nmi", real(r->outcome->clusters.nmi));
+  json_object_set_new(out, "purity", ef_number_json(r->outcome->clusters.purity));
+  json_object_set_new(out, "nmi", ef_number_json(r->outcome->clusters.nmi));
   json_object_set_new(out, "bases", bases(r));
   json_object_set_new(out, "left_out", left_out(r));
   json_object_set_new(out, "communication", communication(r));
   json_object_set_new(out, "device_memory", device_memory(r));
   json_object_set_new(out, "phases", phases(r));
-  json_object_set_new(out, "sgemm_peak_gflops", real(r->sgemm_peak));
+  json_object_set_new(out, "sgemm_peak_gflops", ef_number_json(r->sgemm_peak));
   json_object_set_new(out, "market", json_null());
   json_object_set_new(out, "plan_error", plan_error(r));
   return out;

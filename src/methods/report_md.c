@@ -7,28 +7,55 @@
 
 static const char *count(size_t n, char out[32]) { return ef_md_thousands(n, out); }
 
-/* ---- verdict and quality -------------------------------------------------------------------------------- */
+/* ---- verdict and quality ------------------------------------------------------------------------------ */
+
+static void print_difference(const ef_report *r, const char *control, double difference, FILE *out) {
+  if (!isfinite(difference)) return;
+  fprintf(out, "%s minus %s: %+.4f nat per token over all domains (negative: %s is better).\n",
+          r->method->name, control, difference, r->method->name);
+}
+
+static void print_memory(const ef_report *r, FILE *out) {
+  fprintf(out, "Peak memory: measured %.1f MB", r->measured_bytes / 1e6);
+  if (isfinite(r->planned_bytes)) {
+    fprintf(out, ", planned %.1f MB (off by %+.1f %%)", r->planned_bytes / 1e6,
+            100.0 * (r->planned_bytes / r->measured_bytes - 1.0));
+  }
+  fputs(".\n\n", out);
+}
 
 static void print_head(const ef_report *r, FILE *out) {
   const ef_run *run = r->run;
   fprintf(out, "# %s: what the run gave\n\n**%s**\n\n", r->method->name, r->verdict.sentence);
-  fprintf(out, "Log-perplexity over all domains, nat per token: ");
-  fprintf(out, "%s minus public_only %+.4f, minus the best device %+.4f (negative: %s is better).\n\n",
-          r->method->name, r->verdict.public_only, r->verdict.best_device, r->method->name);
+  print_difference(r, "public_only", r->verdict.public_only, out);
+  print_difference(r, "the best device", r->verdict.best_device, out);
+  fputc('\n', out);
   fprintf(out, "Recipe `%s`, seed %lld, %d rank%s, %zu devices, global model %s with %zu parameters.\n\n",
-          run->deck->fusion.recipe, (long long)run->deck->run.seed, run->par->size, run->par->size == 1 ? "" : "s",
-          r->outcome->devices.count, ef_family_name(r->outcome->bases.global.family),
-          ef_dims_params(&r->outcome->bases.global));
+          run->deck->fusion.recipe, (long long)run->deck->run.seed, run->par->size,
+          run->par->size == 1 ? "" : "s", r->outcome->devices.count,
+          ef_family_name(r->outcome->bases.global.family), ef_dims_params(&r->outcome->bases.global));
 }
 
 static bool in_main_table(const ef_report *r, const ef_row *row) {
   return row->kind != EF_ROW_DEVICE || row == r->best_device;
 }
 
+static const char accounting[] = "How steps are counted: total server steps = sum over the bases + tuning; "
+                                 "in sequence = longest base + tuning\n"
+                                 "(bases are distilled side by side); device tokens = sum over the devices "
+                                 "of steps * batch * context. The\n"
+                                 "control public_only takes its steps in one sequence, on public text alone; "
+                                 "unless control.public_steps says\n"
+                                 "otherwise it gets the total server steps. The pretraining of the common "
+                                 "starts stands behind every row and is\n"
+                                 "counted in none. \"merged starts\" is where public_only begins: copies of "
+                                 "the bases' common start, merged.\n"
+                                 "Bits per byte are given where all of the text was scored.\n\n";
+
 static ef_status print_rows(const ef_report *r, FILE *out) {
-  ef_md_table t =
-      ef_md_table_make("model|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per byte|tokens|server "
-                       "steps, total|in sequence|server tokens|device tokens");
+  ef_md_table t = ef_md_table_make(
+      "model|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per byte|tokens|server "
+      "steps, total|in sequence|server tokens|device tokens");
   for (size_t i = 0; i < r->row_count; i++) {
     const ef_row *row = &r->rows[i];
     if (!in_main_table(r, row)) continue;
@@ -46,19 +73,14 @@ static ef_status print_rows(const ef_report *r, FILE *out) {
   }
   fputs("## Validation text, all domains\n\n", out);
   EF_TRY(ef_md_print(&t, out));
-  fputs("How steps are counted: total server steps = sum over the bases + tuning; in sequence = longest base + tuning "
-        "(bases\nare distilled side by side); device tokens = sum over the devices of steps * batch * context. "
-        "public_only gets the total\nserver steps in one sequence, on public text alone. The pretraining of the "
-        "common starts stands behind every row and is\ncounted in none. \"merged starts\" is where public_only "
-        "begins: copies of the bases' common start, merged.\nBits per byte is given where all of the text was "
-        "scored.\n\n",
-        out);
+  fputs(accounting, out);
   return EF_OK;
 }
 
 static ef_status print_domains(const ef_report *r, FILE *out) {
-  ef_md_table t = ef_md_table_make("model|domain|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per "
-                                   "byte|tokens");
+  ef_md_table t =
+      ef_md_table_make("model|domain|log-perplexity (nat/token)|perplexity|token accuracy (%)|bits per "
+                       "byte|tokens");
   for (size_t i = 0; i < r->row_count; i++) {
     const ef_row *row = &r->rows[i];
     for (size_t d = 0; d < r->domains; d++) {
@@ -77,11 +99,12 @@ static ef_status print_domains(const ef_report *r, FILE *out) {
   return ef_md_print(&t, out);
 }
 
-/* ---- fusion --------------------------------------------------------------------------------------------- */
+/* ---- fusion ------------------------------------------------------------------------------------------- */
 
 static ef_status print_clusters(const ef_report *r, FILE *out) {
-  ef_md_table t = ef_md_table_make("cluster|family|devices|domain|members' loss|proxy's loss|proxy is|start's loss, "
-                                   "domain|proxy's loss, domain|taught|base's loss|steps|kept step");
+  ef_md_table t =
+      ef_md_table_make("cluster|family|devices|domain|members' loss|proxy's loss|proxy is|start's loss, "
+                       "domain|proxy's loss, domain|taught|base's loss|steps|kept step");
   for (size_t i = 0; i < r->outcome->clusters.count; i++) {
     const ef_cluster *c = &r->outcome->clusters.clusters[i];
     const ef_base *b = &r->outcome->bases.bases[i];
@@ -105,19 +128,20 @@ static ef_status print_clusters(const ef_report *r, FILE *out) {
   fputs("## Clusters, proxies and bases\n\nLosses on the public holdout, nat per token.\n\n", out);
   EF_TRY(ef_md_print(&t, out));
   if (isfinite(r->outcome->clusters.purity)) {
-    fprintf(out, "Clusters against the devices' domains: purity %.3f, NMI %.3f.\n\n", r->outcome->clusters.purity,
-            r->outcome->clusters.nmi);
+    fprintf(out, "Clusters against the devices' domains: purity %.3f, NMI %.3f.\n\n",
+            r->outcome->clusters.purity, r->outcome->clusters.nmi);
   }
   return EF_OK;
 }
 
-/* ---- devices -------------------------------------------------------------------------------------------- */
+/* ---- devices ------------------------------------------------------------------------------------------ */
 
 static ef_status print_devices(const ef_report *r, FILE *out) {
   const ef_outcome *o = r->outcome;
   char up[32], down[32], formula[32];
-  ef_md_table t = ef_md_table_make("device|family|state|private tokens|steps|kept step|holdout loss (nat/token)|up "
-                                   "(bytes)|down (bytes)|peak memory (bytes)");
+  ef_md_table t =
+      ef_md_table_make("device|family|state|private tokens|steps|kept step|holdout loss (nat/token)|up "
+                       "(bytes)|down (bytes)|peak memory (bytes)");
   for (size_t n = 0; n < o->devices.count; n++) {
     const ef_device_record *d = &o->devices.records[n];
     ef_md_cell(&t, "%zu", n);
@@ -139,7 +163,7 @@ static ef_status print_devices(const ef_report *r, FILE *out) {
   return EF_OK;
 }
 
-/* ---- text and machine ----------------------------------------------------------------------------------- */
+/* ---- text and machine --------------------------------------------------------------------------------- */
 
 static ef_status print_text(const ef_report *r, FILE *out) {
   const ef_tokens *t = &r->run->tokens;
@@ -175,8 +199,7 @@ static ef_status print_phases(const ef_report *r, FILE *out) {
   EF_TRY(ef_md_print(&t, out));
   fprintf(out, "SGEMM peak of one rank: %.1f GFLOP/s; the share is of that times %d.\n\n", r->sgemm_peak,
           r->run->par->size);
-  fprintf(out, "Peak memory: planned %.1f MB, measured %.1f MB (plan off by %+.1f %%).\n\n", r->planned_bytes / 1e6,
-          r->measured_bytes / 1e6, 100.0 * (r->planned_bytes / r->measured_bytes - 1.0));
+  print_memory(r, out);
   return EF_OK;
 }
 

@@ -21,7 +21,7 @@ ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains) {
   return all;
 }
 
-/* ---- effort -------------------------------------------------------------------------------------------- */
+/* ---- effort ------------------------------------------------------------------------------------------- */
 
 static size_t device_tokens(const ef_report *r, size_t device) {
   const ef_deck *d = r->run->deck;
@@ -49,9 +49,10 @@ static size_t tune_tokens(const ef_report *r, size_t steps) {
   return steps * (size_t)(r->run->deck->tune.batch * r->run->deck->global.context);
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------- */
+/* ---- rows --------------------------------------------------------------------------------------------- */
 
-static ef_row *add(ef_report *r, ef_row_kind kind, size_t index, const char *name, const ef_quality *by_domain) {
+static ef_row *add(ef_report *r, ef_row_kind kind, size_t index, const char *name,
+                   const ef_quality *by_domain) {
   ef_row *row = &r->rows[r->row_count++];
   *row = (ef_row){.kind = kind, .index = index, .by_domain = by_domain};
   snprintf(row->name, sizeof row->name, "%s", name);
@@ -69,7 +70,8 @@ static void add_devices(ef_report *r) {
     row->total_steps = row->sequential_steps = devices->records[n].steps;
     row->device_tokens = device_tokens(r, n);
     double mine = ef_log_perplexity(&row->all);
-    if (isfinite(mine) && (!r->best_device || mine < ef_log_perplexity(&r->best_device->all))) r->best_device = row;
+    if (isfinite(mine) && (!r->best_device || mine < ef_log_perplexity(&r->best_device->all)))
+      r->best_device = row;
   }
 }
 
@@ -136,31 +138,33 @@ static ef_status make_rows(ef_report *r) {
   return EF_OK;
 }
 
-/* ---- verdict ------------------------------------------------------------------------------------------- */
+/* ---- verdict ------------------------------------------------------------------------------------------ */
 
+/* What the devices were worth, against public text alone. */
 static void against_public(const char *method, double tuned, double control, char *out, size_t size) {
   double difference = tuned - control;
+  const char *worth = "worth nothing", *relation = "worse than";
+  char gain[64];
   if (!isfinite(difference)) {
-    snprintf(out, size, "what the devices' knowledge was worth is not known, for the control public_only was not run");
-  } else if (fabs(difference) <= NOISE) {
     snprintf(out, size,
-             "the devices' knowledge was worth nothing that can be told from chance: %s ends at %.4f nat per token, "
-             "public text alone at %.4f",
-             method, tuned, control);
-  } else if (difference < 0.0) {
-    snprintf(out, size,
-             "the devices' knowledge was worth %.4f nat per token: %s ends at %.4f, public text alone with as many "
-             "server steps at %.4f",
-             -difference, method, tuned, control);
-  } else {
-    snprintf(out, size,
-             "the devices' knowledge was worth nothing: %s ends at %.4f nat per token, %.4f worse than public text "
-             "alone with as many server steps (%.4f)",
-             method, tuned, difference, control);
+             "What the devices' knowledge was worth is not known: the control public_only did not run");
+    return;
   }
+  if (fabs(difference) <= NOISE) {
+    worth = "worth nothing that can be told from chance";
+    relation = difference < 0.0 ? "better than" : "worse than";
+  } else if (difference < 0.0) {
+    snprintf(gain, sizeof gain, "worth %.4f nat per token", -difference);
+    worth = gain;
+    relation = "better than";
+  }
+  snprintf(out, size,
+           "The devices' knowledge was %s: %s ends at %.4f nat per token, %.4f %s public text alone (%.4f)",
+           worth, method, tuned, fabs(difference), relation, control);
 }
 
-static void against_device(const char *method, double tuned, double best, size_t device, char *out, size_t size) {
+static void against_device(const char *method, double tuned, double best, size_t device, char *out,
+                           size_t size) {
   double difference = tuned - best;
   if (!isfinite(difference)) {
     snprintf(out, size, "single devices were not measured");
@@ -178,12 +182,11 @@ ef_verdict ef_report_verdict(const char *method, double tuned, double public_onl
   char first[256], second[160];
   against_public(method, tuned, public_only, first, sizeof first);
   against_device(method, tuned, best_device, device, second, sizeof second);
-  if (first[0] >= 'a' && first[0] <= 'z') first[0] = (char)(first[0] - 'a' + 'A');
   snprintf(v.sentence, sizeof v.sentence, "%s; %s.", first, second);
   return v;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------- */
+/* ---- all of it ---------------------------------------------------------------------------------------- */
 
 static void count_bytes(ef_report *r) {
   const ef_outcome *o = r->outcome;
@@ -202,7 +205,8 @@ static void count_text(ef_report *r) {
   }
 }
 
-ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome, ef_report *r) {
+ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome,
+                         ef_report *r) {
   *r = (ef_report){.run = run,
                    .method = method,
                    .outcome = outcome,

@@ -56,26 +56,29 @@ typedef struct ef_report {
   ef_phase_total *phases;                          /* (phase_count) owned */
   size_t phase_count;
   uint64_t up_bytes, down_bytes, formula_bytes;
-  size_t split_tokens[EF_SPLIT_COUNT]; /* tokens of public, private and validation text */
-  double sgemm_peak;                   /* GFLOP/s of one rank */
-  double planned_bytes, measured_bytes;
+  size_t split_tokens[EF_SPLIT_COUNT];  /* tokens of public, private and validation text */
+  double sgemm_peak;                    /* GFLOP/s of one rank */
+  double planned_bytes, measured_bytes; /* resident peak of this start; NAN: not known */
   ef_verdict verdict;
   char identity[33]; /* of deck, seed and text */
 } ef_report;
 
 /* The table, its controls and the verdict; traffic and text. Nothing is measured. EF_MACHINE. Local. */
-ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome, ef_report *report);
+ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome,
+                         ef_report *report);
 void ef_report_free(ef_report *report);
 
 /* The verdict on three log-perplexities over all domains; NAN: not known. Pure. */
-ef_verdict ef_report_verdict(const char *method, double tuned, double public_only, double best_device, size_t device);
+ef_verdict ef_report_verdict(const char *method, double tuned, double public_only, double best_device,
+                             size_t device);
 
 /* Sum over domains; the bytes count only if all text of every domain was scored. Pure. */
 ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains);
 
-/* Reads metrics.jsonl and adds up the events "phase" by name, in order of first appearance; lines that are
- * torn (a killed run) are passed over. EF_MACHINE. Local. */
-ef_status ef_report_phases(ef_report *report);
+/* Reads metrics.jsonl: adds up the events "phase" by name, in order of first appearance, and takes the
+ * planned bytes of the last event "plan". Lines that are torn (a killed run) are passed over. EF_MACHINE.
+ * Local. */
+ef_status ef_report_log(ef_report *report);
 
 /* GFLOP/s of a square product of side `n` with these kernels: median of 5. EF_MACHINE. Local. */
 ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops);

@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "methods/report_rows.h"
-#include "store/h5.h"
+#include "train/history.h"
 #include "train/part.h"
 #include <dirent.h>
 #include <math.h>
@@ -22,7 +22,7 @@ static ef_status write_vector(ef_h5 *file, const char *path, ef_h5_type type, si
   return ef_h5_write(file, &array, data);
 }
 
-/* ---- losses of the trained units ------------------------------------------------------------------------ */
+/* ---- losses of the trained units ---------------------------------------------------------------------- */
 
 static const char *const descriptions[EF_HISTORY_COLUMNS] = {
     "mean cross-entropy of the batch", "mean KL divergence to the teacher", "feature-matching loss",
@@ -67,7 +67,8 @@ static ef_status write_history(ef_h5 *out, const char *name, const ef_history *h
   ef_status status = write_columns(out, group, history, values);
   ef_free(values);
   if (status == EF_OK) status = write_steps(out, group, history->count);
-  return status == EF_OK ? ef_h5_set_nxdata(out, group, ef_history_name(EF_HISTORY_CE), "step", name) : status;
+  return status == EF_OK ? ef_h5_set_nxdata(out, group, ef_history_name(EF_HISTORY_CE), "step", name)
+                         : status;
 }
 
 /* Copies the history of one file, if it has one; `written` counts. */
@@ -80,12 +81,9 @@ static ef_status copy_history(ef_h5 *out, const char *path, const char *name, si
   ef_status status = EF_OK;
   if (!ef_h5_has(in, "/series/history")) goto done;
   EF_GO(ef_h5_describe(in, "/series/history", &array));
-  EF_GO(EF_CHECK(array.rank == 2 && array.shape[1] == EF_HISTORY_COLUMNS, EF_CHECKPOINT,
-                 "%s: /series/history has not %d columns", path, EF_HISTORY_COLUMNS));
   EF_GO(ef_history_create(array.shape[0], &history));
-  array.path = "/series/history";
-  EF_GO(ef_h5_read(in, &array, history.rows));
   history.count = array.shape[0];
+  EF_GO(ef_history_read(in, &history));
   EF_GO(write_history(out, name, &history));
   ++*written;
 done:
@@ -94,7 +92,8 @@ done:
   return status;
 }
 
-static ef_status copy_units(const ef_report *r, ef_h5 *out, ef_unit_kind kind, size_t count, size_t *written) {
+static ef_status copy_units(const ef_report *r, ef_h5 *out, ef_unit_kind kind, size_t count,
+                            size_t *written) {
   for (size_t i = 0; i < count; i++) {
     if (kind == EF_UNIT_DEVICE && r->outcome->devices.records[i].state != EF_DEVICE_OK) continue;
     ef_part_key key = {.kind = kind, .index = i};
@@ -139,7 +138,7 @@ static ef_status write_units(const ef_report *r, ef_h5 *out) {
   return ef_h5_set_text(out, "/", "default", tuned > 0 ? "units" : "clients");
 }
 
-/* ---- traffic and load ----------------------------------------------------------------------------------- */
+/* ---- traffic and load --------------------------------------------------------------------------------- */
 
 typedef enum client_field { UP, DOWN, PEAK, STEPS, TOKENS, CLIENT_FIELDS } client_field;
 
@@ -199,7 +198,8 @@ static ef_status write_load(const ef_report *r, ef_h5 *out) {
                        .type = EF_H5_I64,
                        .rank = 2,
                        .shape = {layers, E},
-                       .description = "tokens of the public holdout that each expert of the tuned model received",
+                       .description =
+                           "tokens of the public holdout that each expert of the tuned model received",
                        .units = "token",
                        .dims = "layer,expert"};
   ef_status status = ef_h5_write(out, &array, load);

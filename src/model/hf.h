@@ -17,7 +17,8 @@ ef_status ef_hf_read_config(const char *json, ef_dims *dims);
  * that no config.json of the family can say. Local. */
 ef_status ef_hf_write_config(const ef_dims *dims, char **json);
 
-/* Hub variants of a name: gpt2 files may lack the prefix "transformer."; true if `stored` names `tensor`. */
+/* Hub variants of a name: gpt2 and bloom files may lack "transformer."; true if `stored` names `tensor`.
+ * Local. */
 bool ef_hf_same_name(const ef_dims *dims, const char *stored, const char *tensor);
 
 /* Names that a file may hold beside the parameters (mask buffers, rotary inverse frequencies, a tied head):

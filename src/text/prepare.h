@@ -21,6 +21,8 @@ typedef struct ef_prepare {
  * the seed and the shares, stratified by nothing: the same document is always in the same split. Pure. */
 ef_split ef_split_of(const ef_document *document, const ef_prepare *settings);
 
-/* Reads the corpora, trains the tokenizer on the public text only, encodes, writes `path`. EF_INPUT when a
- * split that is needed is empty or the public text is too small. Local (the root calls it). */
+/* Reads the corpora, trains the tokenizer on the public text only, encodes, writes `path`. Validation files
+ * are read first: a text that is in them and in `files` is validation text and is counted as a duplicate.
+ * EF_INPUT when a split that is needed is empty or the public text is too small, EF_DECK when the shares add
+ * up to more than 1. Local (the root calls it). */
 ef_status ef_prepare_run(const ef_prepare *settings, const char *path);

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "base/status.h"
+#include "store/h5.h"
 #include <stddef.h>
 
 enum { EF_HISTORY_CE, EF_HISTORY_KL, EF_HISTORY_FM, EF_HISTORY_HOLDOUT, EF_HISTORY_COLUMNS };
@@ -16,3 +16,9 @@ typedef struct ef_history {
 ef_status ef_history_create(size_t capacity, ef_history *history);
 void ef_history_free(ef_history *history);
 const char *ef_history_name(size_t column); /* "ce", "kl", "fm", "holdout" */
+
+/* The rows that are there as /series/history, plotted under this title; nothing for an empty history. `passes`: this rank
+ * gives the data (one rank of a collective file; true in a serial file). Collective in a collective file. */
+ef_status ef_history_write(ef_h5 *file, const ef_history *history, bool passes, const char *title);
+/* Reads history->count rows. EF_CHECKPOINT. Local. */
+ef_status ef_history_read(ef_h5 *file, ef_history *history);

@@ -13,13 +13,18 @@ static ef_status create(const ef_run *run, const ef_model *model, ef_evaluator *
                              (size_t)run->deck->global.context, NULL, evaluator);
 }
 
-/* The holdout, or where there is none some of the public text itself. */
+const ef_stream *ef_run_look_at(const ef_run *run, const ef_stream *holdout, size_t *most) {
+  bool held_out = holdout->count >= 2;
+  *most = held_out ? 0 : PUBLIC_WINDOWS;
+  return held_out ? holdout : &run->public_text;
+}
+
 static ef_status look(const ef_run *run, ef_evaluator *evaluator, const ef_model *model, const ef_stream *holdout,
                       double *loss) {
-  bool held_out = holdout->count >= 2;
+  size_t most;
+  const ef_stream *stream = ef_run_look_at(run, holdout, &most);
   ef_quality quality;
-  EF_TRY(ef_evaluate(evaluator, model, held_out ? holdout : &run->public_text, held_out ? 0 : PUBLIC_WINDOWS,
-                     &quality));
+  EF_TRY(ef_evaluate(evaluator, model, stream, most, &quality));
   *loss = ef_log_perplexity(&quality);
   return EF_OK;
 }

@@ -5,6 +5,10 @@
 #include "train/evaluate.h"
 #include "train/run.h"
 
+/* The stream that guards and selection look at, and how many of its windows (0: all): the public holdout, or some of the
+ * public text itself where none is held out. Local. */
+const ef_stream *ef_run_look_at(const ef_run *run, const ef_stream *holdout, size_t *most);
+
 /* holdout: nat per token on the public holdout (on the public text itself if none is held out). validation (domains) or
  * NULL: quality by domain. EF_MACHINE. Local. */
 ef_status ef_run_measure(const ef_run *run, const ef_model *model, double *holdout, ef_quality *validation);

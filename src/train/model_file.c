@@ -86,7 +86,7 @@ ef_status ef_model_file_dims(ef_h5 *file, ef_dims *dims) {
 
 /* Checks a dataset of /model against the table. */
 static ef_status check_dataset(void *ctx, const char *path, const ef_h5_array *array) {
-  const ef_table *table = ctx;
+  const ef_table *table = *(const ef_table *const *)ctx;
   const ef_tensor *tensor = ef_table_find_name(table, path + strlen("/model/"));
   EF_TRY(EF_CHECK(tensor != NULL, EF_CHECKPOINT, "%s: the model has no such tensor", path));
   bool same = array->type == EF_H5_F32 && array->rank == tensor->rank;
@@ -100,7 +100,7 @@ static ef_status check_tensors(ef_h5 *file, const ef_table *table) {
     path_of(&table->tensors[i], path);
     EF_TRY(EF_CHECK(ef_h5_has(file, path), EF_CHECKPOINT, "%s: the tensor is missing", path));
   }
-  return ef_h5_visit(file, "/model", check_dataset, (void *)(uintptr_t)table);
+  return ef_h5_visit(file, "/model", check_dataset, &table);
 }
 
 ef_status ef_model_file_read(ef_h5 *file, ef_model *model) {

@@ -42,8 +42,17 @@ done:
   return status;
 }
 
-ef_status ef_part_create(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file) {
-  return create(run, MPI_COMM_NULL, key, partial, file);
+ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial, const ef_part_content *content) {
+  ef_h5 *file = NULL;
+  EF_TRY(create(run, MPI_COMM_NULL, key, partial, &file));
+  ef_status status = content->write(content->ctx, file);
+  if (status != EF_OK) {
+    ef_h5_close(file);
+    return status;
+  }
+  EF_TRY(ef_h5_commit(file));
+  if (!partial) ef_part_forget(run, key);
+  return EF_OK;
 }
 
 ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file) {

@@ -30,9 +30,18 @@ bool ef_part_usable(const ef_run *run, const ef_part_key *key, bool partial);
 /* Adds the optimiser steps behind a part of a trained unit. Local. */
 ef_status ef_part_steps(const ef_run *run, const ef_part_key *key, size_t *steps);
 
-/* Creates the file of a part with header and identity; the caller adds datasets and commits. Local. */
-ef_status ef_part_create(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
-/* The same for a file that all ranks write. Collective. */
+/* What fills the file of a part. */
+typedef struct ef_part_content {
+  void *ctx;
+  ef_status (*write)(void *ctx, ef_h5 *file);
+} ef_part_content;
+
+/* Writes a whole part: header, identity, content; on failure no file appears. A finished part makes the partial state
+ * needless: it is removed. EF_MACHINE. Local. */
+ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial, const ef_part_content *content);
+
+/* Creates the file of a part that all ranks write, with header and identity; the caller adds datasets and commits.
+ * Collective. */
 ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
 /* Opens a part of this identity; EF_CHECKPOINT otherwise. Local. */
 ef_status ef_part_open(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);

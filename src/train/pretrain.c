@@ -24,7 +24,7 @@ static ef_status train(ef_run *run, const ef_part_key *key, ef_model *model, con
   ef_status status = EF_OK;
   EF_GO(ef_trainer_create(model, run->kernels, recipe, &source, NULL, &trainer));
   EF_GO(ef_trainer_walk(run, key, &trainer));
-  EF_GO(ef_trainer_finish(run, key, &trainer, NULL, NULL));
+  EF_GO(ef_trainer_finish(run, key, &trainer, NULL));
 done:
   run->steps += trainer.step;
   ef_effort_add(effort, &trainer);

@@ -20,24 +20,6 @@ static ef_status read_vector(ef_h5 *file, const char *path, size_t n, float *x) 
   return n > 0 ? ef_h5_read(file, &array, x) : EF_OK;
 }
 
-static ef_h5_array history_array(size_t rows) {
-  return (ef_h5_array){.path = "/series/history",
-                       .type = EF_H5_F32,
-                       .rank = 2,
-                       .shape = {rows, EF_HISTORY_COLUMNS},
-                       .description =
-                           "mean losses of each step: cross-entropy, KL, feature matching, holdout",
-                       .units = "nat/token",
-                       .dims = "step,loss"};
-}
-
-static ef_status write_history(ef_h5 *file, const ef_history *history) {
-  if (history->count == 0) return EF_OK;
-  ef_h5_array array = history_array(history->count);
-  EF_TRY(ef_h5_write(file, &array, history->rows));
-  return ef_h5_set_nxdata(file, "/series", "history", "step,loss", "training losses");
-}
-
 static ef_status write_progress(ef_h5 *file, const ef_trainer *t) {
   EF_TRY(ef_h5_set_int(file, "/", "step", (int64_t)t->step));
   EF_TRY(ef_h5_set_int(file, "/", "tokens", (int64_t)ef_trainer_tokens(t)));
@@ -46,7 +28,8 @@ static ef_status write_progress(ef_h5 *file, const ef_trainer *t) {
   return ef_h5_set_int(file, "/", "stale", (int64_t)t->stale);
 }
 
-static ef_status write_state(ef_h5 *file, const ef_trainer *t) {
+static ef_status write_state(void *ctx, ef_h5 *file) {
+  const ef_trainer *t = ctx;
   const ef_table *table = &t->model->table;
   const ef_objective *o = &t->objective;
   EF_TRY(ef_block_write(file, "/model", table, t->model->params, EF_BLOCK_ALL, true, "parameter"));
@@ -59,17 +42,12 @@ static ef_status write_state(ef_h5 *file, const ef_trainer *t) {
   EF_TRY(write_vector(file, "/extra/params", o->extra_count, o->extra, "parameters beside the model"));
   EF_TRY(write_vector(file, "/extra/m", o->extra_count, t->extra_m, "first moment of AdamW"));
   EF_TRY(write_vector(file, "/extra/v", o->extra_count, t->extra_v, "second moment of AdamW"));
-  EF_TRY(write_history(file, &t->history));
+  EF_TRY(ef_history_write(file, &t->history, true, "training losses"));
   return write_progress(file, t);
 }
 
-ef_status ef_trainer_save(const ef_run *run, const ef_part_key *key, const ef_trainer *trainer) {
-  ef_h5 *file = NULL;
-  EF_TRY(ef_part_create(run, key, true, &file));
-  ef_status status = write_state(file, trainer);
-  if (status == EF_OK) return ef_h5_commit(file);
-  ef_h5_close(file);
-  return status;
+ef_status ef_trainer_save(const ef_run *run, const ef_part_key *key, ef_trainer *trainer) {
+  return ef_part_write(run, key, true, &(ef_part_content){trainer, write_state});
 }
 
 static ef_status read_progress(ef_h5 *file, ef_trainer *t) {
@@ -80,9 +58,12 @@ static ef_status read_progress(ef_h5 *file, ef_trainer *t) {
   EF_TRY(ef_h5_get_real(file, "/", "best_loss", &t->best_loss));
   EF_TRY(EF_CHECK(step >= 0 && (size_t)step <= t->recipe.steps, EF_CHECKPOINT, "step %lld of %zu",
                   (long long)step, t->recipe.steps));
+  EF_TRY(EF_CHECK(best_step >= 0 && best_step <= (t->recipe.holdout ? step : 0) && stale >= 0, EF_CHECKPOINT,
+                  "best step %lld of %lld", (long long)best_step, (long long)step));
   t->step = t->restored = t->history.count = (size_t)step;
   t->best_step = (size_t)best_step;
   t->stale = (size_t)stale;
+  t->ended = t->step == t->recipe.steps || (t->recipe.patience > 0 && t->stale >= t->recipe.patience);
   return EF_OK;
 }
 
@@ -97,9 +78,7 @@ static ef_status read_state(ef_h5 *file, ef_trainer *t) {
   EF_TRY(read_vector(file, "/extra/params", o->extra_count, o->extra));
   EF_TRY(read_vector(file, "/extra/m", o->extra_count, t->extra_m));
   EF_TRY(read_vector(file, "/extra/v", o->extra_count, t->extra_v));
-  if (t->history.count == 0) return EF_OK;
-  ef_h5_array array = history_array(t->history.count);
-  return ef_h5_read(file, &array, t->history.rows);
+  return ef_history_read(file, &t->history);
 }
 
 ef_status ef_trainer_restore(const ef_run *run, const ef_part_key *key, ef_trainer *trainer) {
@@ -124,20 +103,23 @@ ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *train
   return EF_OK;
 }
 
+typedef struct result {
+  const ef_trainer *trainer;
+  const ef_part_key *key;
+  const ef_records *records;
+} result;
+
+static ef_status write_result(void *ctx, ef_h5 *file) {
+  const result *r = ctx;
+  const ef_model *model = r->trainer->model;
+  EF_TRY(ef_block_write(file, "/model", &model->table, model->params, EF_BLOCK_ALL, true, "parameter"));
+  EF_TRY(ef_history_write(file, &r->trainer->history, true, "training losses"));
+  EF_TRY(write_progress(file, r->trainer));
+  return r->records ? ef_record_write(r->records, r->key->index, file) : EF_OK;
+}
+
 ef_status ef_trainer_finish(const ef_run *run, const ef_part_key *key, const ef_trainer *trainer,
-                            ef_status (*extend)(void *ctx, ef_h5 *file), void *ctx) {
-  ef_h5 *file = NULL;
-  EF_TRY(ef_part_create(run, key, false, &file));
-  ef_status status = EF_OK;
-  EF_GO(ef_block_write(file, "/model", &trainer->model->table, trainer->model->params, EF_BLOCK_ALL, true, "parameter"));
-  EF_GO(write_history(file, &trainer->history));
-  EF_GO(write_progress(file, trainer));
-  if (extend) EF_GO(extend(ctx, file));
-done:
-  if (status == EF_OK)
-    status = ef_h5_commit(file);
-  else
-    ef_h5_close(file);
-  if (status == EF_OK) ef_part_forget(run, key);
-  return status;
+                            const ef_records *records) {
+  result content = {trainer, key, records};
+  return ef_part_write(run, key, false, &(ef_part_content){&content, write_result});
 }

@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "par/units.h"
 #include "train/events.h"
-#include <string.h>
 
 double ef_train_cost(const ef_dims *dims, size_t steps, size_t batch, size_t context) {
   return ef_dims_flops_per_token(dims, context) * (double)(steps * batch * context);
@@ -30,7 +29,7 @@ static ef_status run_units(ef_run *run, ef_phase *phase, ef_effort *effort) {
 
 ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
   double *work = NULL, started = ef_clock();
-  EF_TRY(EF_NEW(work, (size_t)run->par->size));
+  EF_TRY(ef_agree(run->par, EF_NEW(work, (size_t)run->par->size)));
   ef_balance(phase->units, phase->cost, run->par->size, phase->owner, work);
   ef_free(work);
   ef_effort effort = {0};
@@ -39,30 +38,4 @@ ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
   ef_status met = ef_run_meet(run, status);
   if (met == EF_OK || met == EF_STOPPED) EF_TRY(ef_event_phase(run, phase->name, started, &effort));
   return met;
-}
-
-/* Rows of one rank, packed, in the order of their units. */
-static size_t pack(size_t units, const int *owner, int rank, size_t width, double *table, double *rows,
-                   bool out) {
-  size_t n = 0;
-  for (size_t u = 0; u < units; u++) {
-    if (owner[u] != rank) continue;
-    double *packed = rows + n++ * width, *row = table + u * width;
-    memcpy(out ? packed : row, out ? row : packed, width * sizeof(double));
-  }
-  return n;
-}
-
-ef_status ef_phase_share(ef_run *run, size_t units, const int *owner, size_t width, double *table) {
-  double *rows = NULL;
-  ef_status status = EF_OK;
-  EF_GO(EF_NEW(rows, units * width));
-  for (int rank = 0; rank < run->par->size; rank++) {
-    size_t n = pack(units, owner, rank, width, table, rows, true);
-    EF_GO(ef_bcast(run->par, rank, rows, n * width * sizeof(double)));
-    pack(units, owner, rank, width, table, rows, false);
-  }
-done:
-  ef_free(rows);
-  return status;
 }

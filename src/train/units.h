@@ -30,6 +30,3 @@ typedef struct ef_phase {
 /* Runs the units of this rank in ascending order and meets the others; writes the phase's event. Collective.
  */
 ef_status ef_phase_run(ef_run *run, ef_phase *phase);
-
-/* Rows of doubles, each known to the owner of its unit, to all ranks: table (units,width). Collective. */
-ef_status ef_phase_share(ef_run *run, size_t units, const int *owner, size_t width, double *table);

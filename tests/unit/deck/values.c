@@ -113,8 +113,8 @@ Test(deck, dump_reads_back_to_the_same_deck) {
   static const char *const decks[] = {
       "",
       "fusion: {recipe: paper}\n",
-      "text: {folder: \"a\\\"b\\\\c\\t\\u2028\\u00e9\\x01 null\", files: [\"null\", \"5\", \"true\", é, "
-      "\"\", \"- a\"]}\n",
+      ("text: {folder: \"a\\\"b\\\\c\\t\\u2028\\u00e9\\x01 null\", files: [\"null\", \"5\", \"true\", é, "
+       "\"\", \"- a\"]}\n"),
       "run: {checkpoint_every: 0.1}\nfederation: {lr: 3.3333333333333335e-05, fail: [3, 1]}\n",
       "federation: {families: [{family: gpt2, share: 0.30000000000000004}, {heads: 3}]}\n",
   };

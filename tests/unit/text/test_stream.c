@@ -112,6 +112,38 @@ Test(tokens, a_file_that_contradicts_itself_is_refused) {
   test_remove_folder(f.path);
 }
 
+Test(tokens, damage_is_noticed_or_without_effect) {
+  text_folder f = text_up();
+  enum { MANY = 4000 };
+  static int32_t ids[MANY], back[MANY];
+  ef_tokens made = index_in_memory(), t;
+  for (size_t i = 0; i < MANY; i++) ids[i] = i == 0 ? EF_TOKEN_BOS : (int32_t)(3 + i % 37);
+  static int64_t offset[] = {0, MANY};
+  made.documents = 1;
+  made.offset = offset;
+  cr_ok(ef_tokens_write(text_at(&f, "t.h5"), &made, ids, "model", 5, "", 17));
+  char *data;
+  size_t size, noticed = 0;
+  cr_ok(ef_file_read(text_at(&f, "t.h5"), EF_INPUT, &data, &size));
+  for (size_t at = 0; at < size; at += size / 150) {
+    data[at] = (char)(data[at] ^ 0x10);
+    text_put(&f, "bad.h5", data, size);
+    data[at] = (char)(data[at] ^ 0x10);
+    ef_status status = ef_tokens_open(text_at(&f, "bad.h5"), &t);
+    if (status == EF_OK) status = ef_tokens_read(&t, 0, back);
+    cr_assert(status == EF_CHECKPOINT || memcmp(ids, back, sizeof ids) == 0, "byte %zu: %s", at,
+              ef_message());
+    noticed += status == EF_CHECKPOINT;
+    ef_tokens_free(&t);
+  }
+  cr_assert_gt(noticed, 50);
+  text_put(&f, "bad.h5", data, size / 2);
+  cr_assert_eq(ef_tokens_open(text_at(&f, "bad.h5"), &t), EF_CHECKPOINT);
+  ef_free(data);
+  cr_assert_eq(ef_memory_blocks(), 0);
+  test_remove_folder(f.path);
+}
+
 Test(stream, documents_come_one_behind_the_other) {
   text_folder f = text_up();
   ef_tokens t;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what the run took, by phase ----------------------------------------------------------------------- */
+/* ---- what the run took, by phase ---------------------------------------------------------------------- */
 
 static ef_status find_or_add(ef_report *r, const char *name, ef_phase_total **phase) {
   for (size_t i = 0; i < r->phase_count; i++) {
@@ -25,6 +25,8 @@ static ef_status find_or_add(ef_report *r, const char *name, ef_phase_total **ph
 static ef_status add_event(ef_report *r, const json_t *event) {
   const char *kind = json_string_value(json_object_get(event, "event"));
   const char *name = json_string_value(json_object_get(event, "name"));
+  if (kind && strcmp(kind, "plan") == 0)
+    r->planned_bytes = json_number_value(json_object_get(event, "peak_bytes"));
   if (!kind || !name || strcmp(kind, "phase") != 0) return EF_OK;
   ef_phase_total *phase;
   EF_TRY(find_or_add(r, name, &phase));
@@ -34,7 +36,7 @@ static ef_status add_event(ef_report *r, const json_t *event) {
   return EF_OK;
 }
 
-ef_status ef_report_phases(ef_report *r) {
+ef_status ef_report_log(ef_report *r) {
   char path[4096], *text = NULL;
   size_t bytes;
   ef_run_path(r->run, path, sizeof path, "metrics.jsonl");
@@ -52,7 +54,7 @@ ef_status ef_report_phases(ef_report *r) {
   return status;
 }
 
-/* ---- what the machine can do ---------------------------------------------------------------------------- */
+/* ---- what the machine can do -------------------------------------------------------------------------- */
 
 enum { PEAK_RUNS = 5 };
 

@@ -1,0 +1,80 @@
+/* A phase of units over ranks: every unit runs once, records reach all ranks, a stop of one stops all. */
+#include "base/memory.h"
+#include "support/mpi_test.h"
+#include "support/tiny_run.h"
+#include "train/record.h"
+#include "train/units.h"
+#include <math.h>
+#include <string.h>
+
+enum { UNITS = 7, WIDTH = 2 };
+
+static ef_par par;
+static tiny_run t;
+static double table[UNITS][WIDTH], cost[UNITS];
+static int owner[UNITS];
+static size_t fails_at = SIZE_MAX, stops_at = SIZE_MAX;
+
+static void pack(void *ctx, size_t unit, double *row) {
+  (void)ctx;
+  memcpy(row, table[unit], sizeof table[unit]);
+}
+
+static void unpack(void *ctx, size_t unit, const double *row) {
+  (void)ctx;
+  memcpy(table[unit], row, sizeof table[unit]);
+}
+
+static const ef_records records = {.path = "/x", .description = "x", .width = WIDTH, .pack = pack, .unpack = unpack};
+
+static ef_status run_unit(void *ctx, size_t unit, ef_effort *effort) {
+  (void)ctx;
+  if (unit == fails_at) return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "unit %zu", unit);
+  if (unit == stops_at) return EF_STOPPED;
+  table[unit][0] += 1.0;
+  table[unit][1] = sqrt((double)unit + 2.0);
+  effort->steps += 1.0;
+  return EF_OK;
+}
+
+static ef_status run_phase(void) {
+  memset(table, 0, sizeof table);
+  for (size_t u = 0; u < UNITS; u++) cost[u] = 1.0 + (double)(u % 3);
+  ef_phase phase = {"phase", UNITS, cost, owner, NULL, run_unit};
+  return ef_phase_run(&t.run, &phase);
+}
+
+static void open_run(void) {
+  cr_assert(mpi_all(ef_par_start(NULL, NULL, &par) == EF_OK));
+  tiny_run_open(&t, &par, NULL);
+}
+
+static void close_run(void) {
+  tiny_run_close(&t);
+  ef_par_finish(&par);
+}
+
+MPI_TEST(train_phase, records_reach_all_ranks) {
+  open_run();
+  cr_assert(mpi_all(run_phase() == EF_OK), "%s", ef_message());
+  for (size_t u = 0; u < UNITS; u++) cr_assert(mpi_all(table[u][0] == (owner[u] == par.rank ? 1.0 : 0.0)));
+  cr_assert(mpi_all(ef_records_share(&t.run, &records, UNITS, owner) == EF_OK));
+  for (size_t u = 0; u < UNITS; u++) cr_assert(mpi_all(table[u][0] == 1.0 && table[u][1] == sqrt((double)u + 2.0)));
+  close_run();
+}
+
+MPI_TEST(train_phase, a_failure_of_one_unit_is_that_of_all_ranks) {
+  open_run();
+  fails_at = 4;
+  cr_assert(mpi_all(run_phase() == EF_NUMBERS));
+  cr_assert(mpi_all(strstr(ef_message(), "phase: unit 4") != NULL), "%s", ef_message());
+  close_run();
+}
+
+MPI_TEST(train_phase, a_stop_of_one_rank_stops_all) {
+  open_run();
+  stops_at = 5;
+  cr_assert(mpi_all(run_phase() == EF_STOPPED), "%s", ef_message());
+  cr_assert(mpi_all(t.run.stopping));
+  close_run();
+}

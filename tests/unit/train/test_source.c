@@ -1,0 +1,97 @@
+#include "support/tiny_run.h"
+#include "train/source.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+enum { T = TINY_T, B = 7, DRAWS = 10000 };
+
+static int32_t general_ids[50], own_ids[50];
+static const ef_stream general = {.ids = general_ids, .count = 50}, own = {.ids = own_ids, .count = 50};
+
+/* General text is of ids 100 .. 149, the own text of 200 .. 249: every window tells its stream and its place. */
+static ef_source source_of(double share) {
+  for (int32_t i = 0; i < 50; i++) {
+    general_ids[i] = 100 + i;
+    own_ids[i] = 200 + i;
+  }
+  return (ef_source){.general = &general, .own = &own, .own_share = share, .seed = 9, .unit = 3};
+}
+
+static size_t drawn_from_own(const ef_source *source) {
+  size_t hits = 0;
+  int32_t ids[B * T], targets[B * T];
+  for (size_t n = 0; n < DRAWS; n += B) {
+    cr_assert_eq(ef_source_sample(source, n / B, 0, B, T, ids, targets), EF_OK);
+    for (size_t b = 0; b < B && n + b < DRAWS; b++) hits += ids[b * T] >= 200;
+  }
+  return hits;
+}
+
+Test(source, own_share_is_kept) {
+  const double shares[] = {0.1, 0.5, 0.9};
+  for (size_t i = 0; i < 3; i++) {
+    ef_source source = source_of(shares[i]);
+    double sigma = sqrt(DRAWS * shares[i] * (1.0 - shares[i]));
+    cr_assert_float_eq((double)drawn_from_own(&source), DRAWS * shares[i], 4.0 * sigma);
+  }
+  ef_source none = source_of(0.0), all = source_of(1.0);
+  cr_assert_eq(drawn_from_own(&none), 0);
+  cr_assert_eq(drawn_from_own(&all), DRAWS);
+}
+
+Test(source, windows_are_whole_and_of_one_stream) {
+  ef_source source = source_of(0.5);
+  int32_t ids[B * T], targets[B * T];
+  for (size_t step = 0; step < 100; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 0, B, T, ids, targets), EF_OK);
+    for (size_t b = 0; b < B; b++) {
+      int32_t first = ids[b * T], base = first < 200 ? 100 : 200;
+      for (int32_t t = 0; t < T; t++) {
+        cr_assert_eq(ids[b * T + (size_t)t], base + (first - base + t) % 50);
+        cr_assert_eq(targets[b * T + (size_t)t], base + (first - base + t + 1) % 50);
+      }
+    }
+  }
+}
+
+Test(source, a_window_does_not_depend_on_its_batch) {
+  ef_source source = source_of(0.4);
+  int32_t ids[B * T], targets[B * T], one[T], next[T];
+  for (size_t step = 0; step < 20; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 0, B, T, ids, targets), EF_OK);
+    for (size_t b = 0; b < B; b++) {
+      cr_assert_eq(ef_source_sample(&source, step, b, 1, T, one, next), EF_OK);
+      cr_assert_eq(memcmp(one, ids + b * T, sizeof one), 0, "step %zu, window %zu", step, b);
+      cr_assert_eq(memcmp(next, targets + b * T, sizeof next), 0);
+    }
+  }
+}
+
+Test(source, steps_units_and_seeds_differ) {
+  ef_source a = source_of(0.5), unit = a, seed = a;
+  unit.unit = 4;
+  seed.seed = 10;
+  int32_t of_a[B * T], next[B * T], other[B * T];
+  cr_assert_eq(ef_source_sample(&a, 0, 0, B, T, of_a, next), EF_OK);
+  cr_assert_eq(ef_source_sample(&a, 1, 0, B, T, other, next), EF_OK);
+  cr_assert_neq(memcmp(of_a, other, sizeof other), 0);
+  cr_assert_eq(ef_source_sample(&unit, 0, 0, B, T, other, next), EF_OK);
+  cr_assert_neq(memcmp(of_a, other, sizeof other), 0);
+  cr_assert_eq(ef_source_sample(&seed, 0, 0, B, T, other, next), EF_OK);
+  cr_assert_neq(memcmp(of_a, other, sizeof other), 0);
+}
+
+Test(source, an_empty_own_stream_is_passed_over_and_an_empty_general_one_refused) {
+  static const ef_stream empty = {.count = 1, .ids = general_ids};
+  int32_t ids[T], targets[T];
+  ef_source source = source_of(1.0);
+  source.own = &empty;
+  cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_OK);
+  cr_assert_lt(ids[0], 200);
+  source.own = NULL;
+  cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_OK);
+  source.general = &empty;
+  cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_INPUT);
+}
