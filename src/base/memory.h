@@ -35,7 +35,5 @@ void ef_memory_reset_peak(void);
 
 /* EF_TRY(EF_NEW(p, n)): p becomes n zeroed elements of its own type, or EF_MACHINE. */
 #define EF_NEW(p, n)                                                                                         \
-  (((p) = ef_alloc((n), sizeof *(p))) != NULL                                                                \
-       ? EF_OK                                                                                               \
-       : ef_fail(EF_MACHINE, __FILE__, __LINE__, "out of memory: %zu elements of %zu bytes (" #p ")",        \
-                 (size_t)(n), sizeof *(p)))
+  EF_CHECK(((p) = ef_alloc((n), sizeof *(p))) != NULL, EF_MACHINE,                                           \
+           "out of memory: %zu elements of %zu bytes (" #p ")", (size_t)(n), sizeof *(p))

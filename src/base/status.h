@@ -51,7 +51,8 @@ void ef_message_set(const char *message, const char *place);
 
 /* A status expression: EF_OK if `cond` holds, else `code` with a message. Never compiled out.
  * Use inside EF_TRY or EF_GO: EF_TRY(EF_CHECK(n > 0, EF_INPUT, "%s: no tokens", path)); */
-#define EF_CHECK(cond, code, ...) ((cond) ? EF_OK : ef_fail((code), __FILE__, __LINE__, __VA_ARGS__))
+#define EF_CHECK(cond, code, ...)                                                                            \
+  ((cond) ? EF_OK : ((void)ef_fail((code), __FILE__, __LINE__, __VA_ARGS__), (code)))
 
 /* A condition that only a fault of the program can break; checked in debug builds. */
 #ifdef NDEBUG

@@ -36,7 +36,8 @@ static ef_status describe(const ef_st_write *tensor, size_t *offset, json_t *hea
 
 /* The header as text, padded with spaces so that the data are aligned to eight bytes. */
 static ef_status make_header(const ef_st_write *tensors, size_t count, char **text, size_t *length) {
-  json_t *header = json_object();
+  /* Loaders of the transformers library refuse a file that does not name its format. */
+  json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
   char *dump = NULL;
   size_t offset = 0;
   ef_status status;

@@ -20,7 +20,7 @@ static int owner[DEVICES];
 static ef_devices devices = {.count = DEVICES, .owner = owner, .records = records};
 
 static void open_run(const char *wire) {
-  const char *overrides[] = {"federation.devices=6", wire, NULL};
+  const char *overrides[] = {"federation.devices=6", "fusion.clusters=5", "global.experts=5", wire, NULL};
   cr_assert(mpi_all(ef_par_start(NULL, NULL, &par) == EF_OK));
   tiny_run_open(&t, &par, overrides);
   ef_status status = ef_population_make(&t.run, &population);

@@ -99,11 +99,11 @@ Test(population, models_hold_the_longer_of_the_two_contexts) {
   tiny_run_close(&t);
 }
 
-static void expect_refused(const char *override, const char *message) {
-  const char *overrides[] = {override, NULL};
+static void expect_refused(const char *const *overrides, size_t devices, const char *message) {
   tiny_run t;
   ef_population p;
   tiny_run_open(&t, NULL, overrides);
+  if (devices > 0) t.deck.federation.devices = (int64_t)devices;
   size_t blocks = ef_memory_blocks();
   cr_assert_eq(ef_population_make(&t.run, &p), EF_DECK);
   cr_assert_str_eq(ef_message(), message);
@@ -112,8 +112,19 @@ static void expect_refused(const char *override, const char *message) {
 }
 
 Test(population, devices_that_are_none_and_models_that_do_not_fit_are_refused) {
-  expect_refused("federation.fail=[4]", "federation.fail: 4 is no device; devices are 0 to 3");
-  expect_refused("federation.fail=[-1]", "federation.fail: -1 is no device; devices are 0 to 3");
-  expect_refused("federation.fail=[1x]", "federation.fail: 1x is no device; devices are 0 to 3");
-  expect_refused("federation.families.1.heads=5", "federation.families.1: model: width D 12 is not divisible by 5 heads");
+  const char *fail[] = {"federation.fail=[3]", "federation.devices=5", NULL}, *heads[] = {"federation.families.1.heads=5", NULL};
+  expect_refused(fail, 3, "federation.fail: 3 is no device; devices are 0 to 2");
+  expect_refused(heads, 0, "federation.families.1: model: width D 12 is not divisible by 5 heads");
+}
+
+Test(population, too_few_uploads_or_clusters_are_refused_before_any_training) {
+  const char *failing[] = {"federation.fail=[0, 2]", NULL}, *certain[] = {"federation.fail_probability=1", NULL};
+  const char *families[] = {"federation.devices=200", NULL};
+  expect_refused(failing, 0,
+                 "2 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
+  expect_refused(certain, 0,
+                 "0 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
+  expect_refused(families, 0,
+                 "fusion.clusters is 4, but devices of 5 families take part and a cluster holds one family: set it to "
+                 "at least 5");
 }

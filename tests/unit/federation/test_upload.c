@@ -29,7 +29,7 @@ typedef struct sample {
 static void open_sample(sample *s, const char *wire) {
   char override[64];
   snprintf(override, sizeof override, "federation.wire=%s", wire);
-  const char *overrides[] = {override, "federation.devices=5", NULL};
+  const char *overrides[] = {override, "federation.devices=5", "fusion.clusters=5", "global.experts=5", NULL};
   *s = (sample){.devices.count = FAMILIES};
   s->devices.records = s->records;
   s->devices.owner = s->owner;
