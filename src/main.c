@@ -3,12 +3,17 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "par/par.h"
+#include <malloc.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <unistd.h>
 
 /* How long a rank that failed waits for the others before it concludes that they cannot come. */
 enum { PATIENCE_MS = 5000, LOOK_MS = 2 };
+
+/* A freed block of this size goes back to the system at once, so that the resident peak is that of the plan; glibc would
+ * raise its threshold as blocks are freed. */
+enum { BIG_BLOCK = 1 << 17 };
 
 /* The release build tolerates a leak with a warning; in a debug build it is a fault. */
 static ef_status check_balance(size_t blocks_before) {
@@ -53,6 +58,7 @@ static void print_error(const ef_par *par, ef_status status, bool alone) {
 }
 
 int main(int argc, char **argv) {
+  mallopt(M_MMAP_THRESHOLD, BIG_BLOCK);
   ef_par par = {0};
   ef_status status = ef_par_start(&argc, &argv, &par);
   if (status != EF_OK) {

@@ -1,5 +1,7 @@
 #include "cli/cli.h"
 
+#include "base/file.h"
+#include "base/memory.h"
 #include "cli/folder.h"
 #include "methods/launch.h"
 #include <stdio.h>
@@ -50,11 +52,24 @@ static const struct argp argp = {
            "Ends with code 75 and a checkpoint when it is told to stop (SIGUSR1, SIGTERM, a file named "
            "stop in the run folder, run.time_limit); --resume then goes on."};
 
+/* The report is one JSON object already. */
+static ef_status print_report(const char *out) {
+  char path[4200], *text = NULL;
+  size_t bytes;
+  snprintf(path, sizeof path, "%s/report.json", out);
+  EF_TRY(ef_file_read(path, EF_MACHINE, &text, &bytes));
+  fwrite(text, 1, bytes, stdout);
+  ef_free(text);
+  return EF_OK;
+}
+
 static ef_status train(ef_cli *cli, const train_arguments *a, const ef_deck *deck, const char *out) {
   const ef_method *method = ef_method_find(a->method);
   EF_TRY(EF_CHECK(method, EF_USAGE, "--method %s: no such method; edgefuse knows: %s", a->method, ef_method_names()));
   ef_launch launch = {.deck = deck, .method = method, .folder = out, .resume = a->resume, .json = cli->json};
-  return a->dry_run ? ef_launch_plan(cli->par, &launch) : ef_launch_run(cli->par, &launch);
+  if (a->dry_run) return ef_launch_plan(cli->par, &launch);
+  EF_TRY(ef_launch_run(cli->par, &launch));
+  return ef_agree(cli->par, cli->json && ef_par_root(cli->par) ? print_report(out) : EF_OK);
 }
 
 ef_status ef_cli_train(ef_cli *cli, int argc, char **argv) {

@@ -96,8 +96,8 @@ static ef_recipe local_recipe(const ef_deck *d, const ef_stream *slice) {
                      .look_windows = 64};
 }
 
-/* What the server measures of an upload when it has come: the loss on the public holdout, and, for the control
- * "best device", the validation text by domain. */
+/* What the server measures of an upload when it has come: the loss on the public holdout, and, for the
+ * control "best device", the validation text by domain. */
 static ef_status measure_upload(const device_context *c, size_t device, const ef_model *model) {
   ef_quality *validation = c->devices->validation + device * c->run->tokens.domain_count;
   double *holdout = &c->devices->records[device].holdout_loss;
@@ -115,13 +115,14 @@ static ef_status embed(device_context *c, size_t device) {
 }
 
 /* The device's own work, its memory counted from `held` bytes on. */
-static ef_status train_model(device_context *c, size_t device, ef_model *model, const device_text *text, size_t held,
-                             ef_trainer *trainer) {
+static ef_status train_model(device_context *c, size_t device, ef_model *model, const device_text *text,
+                             size_t held, ef_trainer *trainer) {
   ef_run *run = c->run;
   ef_part_key key = device_key(device);
   ef_recipe recipe = local_recipe(run->deck, &text->slice);
-  ef_source source = {
-      .general = &text->train, .seed = (uint64_t)run->deck->run.seed, .unit = ef_unit(EF_UNIT_DEVICE, device)};
+  ef_source source = {.general = &text->train,
+                      .seed = (uint64_t)run->deck->run.seed,
+                      .unit = ef_unit(EF_UNIT_DEVICE, device)};
   EF_TRY(ef_trainer_create(model, run->kernels, &recipe, &source, NULL, trainer));
   ef_status status = ef_trainer_walk(run, &key, trainer);
   ef_device_record *record = &c->devices->records[device];
@@ -157,8 +158,8 @@ static ef_status upload(device_context *c, size_t device, ef_model *model, const
   return ef_trainer_finish(c->run, &key, trainer, c->records);
 }
 
-static ef_status train_and_upload(device_context *c, size_t device, ef_model *model, const device_text *text, size_t held,
-                                  ef_effort *effort) {
+static ef_status train_and_upload(device_context *c, size_t device, ef_model *model, const device_text *text,
+                                  size_t held, ef_effort *effort) {
   ef_trainer trainer = {0};
   ef_status status = train_model(c, device, model, text, held, &trainer);
   c->run->steps += trainer.step;
@@ -227,10 +228,11 @@ static ef_status check_diverged(const ef_run *run, const ef_devices *devices) {
     whole += devices->records[n].state == EF_DEVICE_OK;
     diverged += devices->records[n].state == EF_DEVICE_NUMBERS;
   }
-  return EF_CHECK(diverged == 0 || whole >= clusters, EF_NUMBERS,
-                  "the numbers of %zu of %zu devices are not finite, and %zu uploads are fewer than fusion.clusters = "
-                  "%zu: lower federation.lr",
-                  diverged, devices->count, whole, clusters);
+  return EF_CHECK(
+      diverged == 0 || whole >= clusters, EF_NUMBERS,
+      "the numbers of %zu of %zu devices are not finite, and %zu uploads are fewer than fusion.clusters = "
+      "%zu: lower federation.lr",
+      diverged, devices->count, whole, clusters);
 }
 
 ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devices *devices) {

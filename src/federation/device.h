@@ -1,7 +1,8 @@
 /* The devices' side of DeepFusion: each trains its own model on its own text, once, and makes one upload.
  *
- * A device lives on one rank, and its memory is held only while it trains. What would leave the device is kept in its part
- * (model as it goes over the wire, data embedding); what is measured for the report is kept beside it.
+ * A device lives on one rank, and its memory is held only while it trains. What would leave the device is
+ * kept in its part (model as it goes over the wire, data embedding); what is measured for the report is kept
+ * beside it.
  */
 #pragma once
 
@@ -11,10 +12,10 @@
 #include "train/units.h"
 
 typedef enum ef_device_state {
-  EF_DEVICE_OK,       /* its upload can be had */
-  EF_DEVICE_FAILED,   /* fails by the deck */
-  EF_DEVICE_NO_TEXT,  /* holds fewer than two tokens */
-  EF_DEVICE_NUMBERS,  /* its numbers are not finite */
+  EF_DEVICE_OK,      /* its upload can be had */
+  EF_DEVICE_FAILED,  /* fails by the deck */
+  EF_DEVICE_NO_TEXT, /* holds fewer than two tokens */
+  EF_DEVICE_NUMBERS, /* its numbers are not finite */
   EF_DEVICE_STATE_COUNT
 } ef_device_state;
 

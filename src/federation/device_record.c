@@ -31,8 +31,9 @@ static void unpack(void *ctx, size_t device, const double *row) {
 
 ef_records ef_device_records(ef_device_rows *rows) {
   return (ef_records){.path = "/upload/record",
-                      .description = "state, steps, kept step, private tokens, holdout loss, peak bytes; data embedding "
-                                     "(IEEE half bits); validation nll, tokens, hits, bytes by domain",
+                      .description =
+                          "state, steps, kept step, private tokens, holdout loss, peak bytes; data embedding "
+                          "(IEEE half bits); validation nll, tokens, hits, bytes by domain",
                       .width = FIELDS + EF_EMBEDDING + EF_QUALITY_FIELDS * rows->domains,
                       .ctx = rows,
                       .pack = pack,

@@ -22,9 +22,8 @@ static ef_status make_dims(const ef_run *run, ef_population *p) {
     ef_family family;
     EF_TRY(EF_CHECK(ef_family_find(e->family, &family), EF_DECK, "federation.families.%zu: unknown family %s",
                     i, e->family));
-    if (ef_dims_make(family, &shape, &p->dims[i]) != EF_OK) {
-      return ef_fail(EF_DECK, __FILE__, __LINE__, "federation.families.%zu: %s", i, ef_message());
-    }
+    if (ef_dims_make(family, &shape, &p->dims[i]) != EF_OK)
+      return ef_context(EF_DECK, "federation.families.%zu", i);
   }
   return EF_OK;
 }
@@ -62,7 +61,8 @@ static ef_status draw_failures(const ef_run *run, ef_population *p) {
   return EF_OK;
 }
 
-/* What the fusion needs is known before any training: a device for each cluster, a cluster for each family. */
+/* What the fusion needs is known before any training: a device for each cluster, a cluster for each family.
+ */
 static ef_status check_uploads(const ef_run *run, const ef_population *p) {
   size_t clusters = (size_t)run->deck->fusion.clusters, uploads = 0, families = 0;
   for (size_t e = 0; e < p->entries; e++) {
@@ -71,13 +71,15 @@ static ef_status check_uploads(const ef_run *run, const ef_population *p) {
     uploads += present;
     families += present > 0;
   }
-  EF_TRY(EF_CHECK(uploads >= clusters, EF_DECK,
-                  "%zu of %zu devices can upload, fewer than fusion.clusters = %zu: lower it, or use more devices",
-                  uploads, p->devices, clusters));
-  return EF_CHECK(families <= clusters, EF_DECK,
-                  "fusion.clusters is %zu, but devices of %zu families take part and a cluster holds one family: "
-                  "set it to at least %zu",
-                  clusters, families, families);
+  EF_TRY(EF_CHECK(
+      uploads >= clusters, EF_DECK,
+      "%zu of %zu devices can upload, fewer than fusion.clusters = %zu: lower it, or use more devices",
+      uploads, p->devices, clusters));
+  return EF_CHECK(
+      families <= clusters, EF_DECK,
+      "fusion.clusters is %zu, but devices of %zu families take part and a cluster holds one family: "
+      "set it to at least %zu",
+      clusters, families, families);
 }
 
 ef_status ef_population_make(const ef_run *run, ef_population *p) {

@@ -75,18 +75,19 @@ static ef_status prepare(const ef_run *run, const ef_population *population, con
   if (rank != owner && rank != 0) return EF_OK;
   EF_TRY(EF_NEW(*message, bytes));
   if (rank == owner) EF_TRY(fill_message(run, population, devices, device, *message, &packed));
-  return EF_CHECK(packed == weights, EF_FAULT, "device %zu: %zu bytes of weights, %zu by its dims", device, packed,
-                  weights);
+  return EF_CHECK(packed == weights, EF_FAULT, "device %zu: %zu bytes of weights, %zu by its dims", device,
+                  packed, weights);
 }
 
-ef_status ef_upload_weights(ef_run *run, const ef_population *population, const ef_devices *devices, size_t device,
-                            ef_ledger *ledger, ef_model *model) {
+ef_status ef_upload_weights(ef_run *run, const ef_population *population, const ef_devices *devices,
+                            size_t device, ef_ledger *ledger, ef_model *model) {
   int owner = devices->owner[device], rank = run->par->rank;
   size_t weights = ef_dims_params(&population->dims[population->entry[device]]) * number_bytes(run->deck);
   size_t embedding = EF_EMBEDDING * sizeof(uint16_t);
   unsigned char *message = NULL;
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, prepare(run, population, devices, device, weights, weights + embedding, &message)));
+  EF_GO(
+      ef_agree(run->par, prepare(run, population, devices, device, weights, weights + embedding, &message)));
   if (rank == owner && owner != 0) EF_GO(ef_send(run->par, 0, EF_TAG_UPLOAD, message, weights + embedding));
   if (rank == 0) {
     if (owner != 0) EF_GO(ef_recv(run->par, owner, EF_TAG_UPLOAD, message, weights + embedding));

@@ -162,8 +162,8 @@ static ef_status score(const ef_population *population, ef_clusters *clusters, s
   return EF_OK;
 }
 
-ef_status ef_clusters_assign(ef_run *run, const ef_population *population, const ef_devices *devices,
-                             ef_clusters *clusters) {
+static ef_status assign(ef_run *run, const ef_population *population, const ef_devices *devices,
+                        ef_clusters *clusters) {
   size_t entries = population->entries, uploaded = 0, K = (size_t)run->deck->fusion.clusters;
   *clusters = (ef_clusters){0};
   group *groups = NULL;
@@ -196,6 +196,13 @@ done:
   ef_free(quota);
   ef_free(domains);
   ef_free(scratch);
+  return status;
+}
+
+/* Every rank does the same work, but each reads the public text on its own. */
+ef_status ef_clusters_assign(ef_run *run, const ef_population *population, const ef_devices *devices,
+                             ef_clusters *clusters) {
+  ef_status status = ef_agree(run->par, assign(run, population, devices, clusters));
   if (status != EF_OK) ef_clusters_free(clusters);
   return status;
 }

@@ -36,9 +36,7 @@ ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base) {
   ef_family family;
   EF_TRY(EF_CHECK(ef_family_find(d->global.family, &family), EF_DECK, "global.family: unknown family %s",
                   d->global.family));
-  if (ef_dims_make(family, &shape, global) != EF_OK) {
-    return ef_fail(EF_DECK, __FILE__, __LINE__, "global: %s", ef_message());
-  }
+  if (ef_dims_make(family, &shape, global) != EF_OK) return ef_context(EF_DECK, "global");
   global->aux = family == EF_QWEN2_MOE ? EF_AUX_POOLED : EF_AUX_SEQUENCE;
   global->aux_coef = (float)d->tune.aux;
   return ef_base_dims(global, (size_t)d->fusion.clusters, base);
@@ -86,7 +84,8 @@ enum { ROW_FIELDS = 6 };
 static void pack(void *ctx, size_t index, double *row) {
   const base_context *c = ctx;
   const ef_base *b = &c->bases->bases[index];
-  double fields[ROW_FIELDS] = {b->taught, (double)b->steps, (double)b->kept, b->start_loss, b->proxy_loss, b->loss};
+  double fields[ROW_FIELDS] = {b->taught,     (double)b->steps, (double)b->kept,
+                               b->start_loss, b->proxy_loss,    b->loss};
   memcpy(row, fields, sizeof fields);
   ef_quality_pack(b->validation, c->run->tokens.domain_count, row + ROW_FIELDS);
 }
@@ -105,8 +104,9 @@ static void unpack(void *ctx, size_t index, const double *row) {
 
 static ef_records records_of(base_context *c) {
   return (ef_records){.path = "/base/record",
-                      .description = "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
-                                     "validation nll, tokens, hits, bytes by domain",
+                      .description =
+                          "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
+                          "validation nll, tokens, hits, bytes by domain",
                       .width = ROW_FIELDS + EF_QUALITY_FIELDS * c->run->tokens.domain_count,
                       .ctx = c,
                       .pack = pack,
@@ -203,7 +203,8 @@ void ef_bases_free(ef_bases *bases) {
   *bases = (ef_bases){0};
 }
 
-ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters, ef_bases *bases) {
+ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                          ef_bases *bases) {
   base_context context = {run, population, clusters, bases};
   ef_records records = records_of(&context);
   double *cost = NULL;
@@ -213,7 +214,8 @@ ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef
   EF_GO(ef_agree(run->par, EF_NEW(cost, clusters->count)));
   EF_GO(ef_agree(run->par, EF_NEW(owner, clusters->count)));
   for (size_t i = 0; i < clusters->count; i++) {
-    cost[i] = ef_train_cost(&bases->dims, 3, 1, 1) + ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
+    cost[i] = ef_train_cost(&bases->dims, 3, 1, 1) +
+              ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
   }
   ef_phase phase = {"distillation", clusters->count, cost, owner, &context, run_base};
   EF_GO(ef_phase_run(run, &phase));

@@ -1,17 +1,18 @@
 /* Phase II: each proxy teaches one dense base on public text (DeepFusion Eqs. 7 to 11).
  *
- * All bases start from one checkpoint, pretrained on public text. Base i is a unit of work: it is distilled whole on one rank,
- * with L = CE + alpha * FM + beta * KL.
+ * All bases start from one checkpoint, pretrained on public text. Base i is a unit of work: it is distilled
+ * whole on one rank, with L = CE + alpha * FM + beta * KL.
  */
 #pragma once
 
 #include "fusion/proxy.h"
 
 typedef struct ef_base {
-  bool taught;            /* false: the proxy was worse than the start, and fusion.drop_weak left it out */
-  size_t steps, kept;     /* optimiser steps; the one kept */
-  double start_loss, proxy_loss; /* of the common start and of the proxy, on the holdout of the cluster's domain */
-  double loss;                   /* of the base, on the whole holdout; all in nat per token */
+  bool taught;        /* false: the proxy was worse than the start, and fusion.drop_weak left it out */
+  size_t steps, kept; /* optimiser steps; the one kept */
+  double start_loss,
+      proxy_loss;         /* of the common start and of the proxy, on the holdout of the cluster's domain */
+  double loss;            /* of the base, on the whole holdout; all in nat per token */
   ef_quality *validation; /* (domains) owned */
 } ef_base;
 
@@ -30,7 +31,8 @@ ef_status ef_base_start(ef_run *run);
 ef_status ef_base_start_load(const ef_run *run, ef_model *model);
 
 /* Distils every base from its proxy. EF_STOPPED. Collective. */
-ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters, ef_bases *bases);
+ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                          ef_bases *bases);
 void ef_bases_free(ef_bases *bases);
 
 /* Base `index`. Local (any rank). */

@@ -11,8 +11,8 @@ static const double LEAST_WEIGHT = 1e-6;
 
 static void mixture_logits(void *ctx, size_t row, size_t rows, float *out);
 
-ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters, size_t B,
-                            size_t T, ef_mentors *m) {
+ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                            size_t B, size_t T, ef_mentors *m) {
   *m = (ef_mentors){.count = clusters->count,
                     .B = B,
                     .T = T,
@@ -48,7 +48,8 @@ void ef_mentors_free(ef_mentors *m) {
   *m = (ef_mentors){0};
 }
 
-/* Losses to weights, window by window: the least loss is taken out first, so that the exponentials are safe. */
+/* Losses to weights, window by window: the least loss is taken out first, so that the exponentials are safe.
+ */
 static void weigh(ef_mentors *m) {
   for (size_t b = 0; b < m->B; b++) {
     double *w = m->weights + b * m->count, least = w[0], sum = 0.0;
@@ -75,7 +76,8 @@ ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *tar
 }
 
 /* out (rows,V) += weight * softmax of proxy i on rows of one window. */
-static void add_proxy(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight, float *out) {
+static void add_proxy(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight,
+                      float *out) {
   ef_logits(m->passes[i], &m->proxies[i], row, rows, m->scratch);
   k->log_softmax(rows, m->V, 1.0f, m->scratch, m->scratch);
   for (size_t j = 0; j < rows * m->V; j++) out[j] += (float)weight * expf(m->scratch[j]);

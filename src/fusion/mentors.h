@@ -1,5 +1,6 @@
-/* The proxies as teachers of the merged model (extended recipe): on each window their distributions are mixed with weights
- * softmax(-sharpness * loss of the proxy on that window).
+/* The proxies as teachers of the merged model (extended recipe): on each window their distributions are mixed
+ * with weights softmax(-sharpness * loss of the proxy on that window), the loss being the sum over its scored
+ * tokens divided by T.
  */
 #pragma once
 
@@ -18,9 +19,10 @@ typedef struct ef_mentors {
 } ef_mentors;
 
 /* Loads every proxy on this rank, for micro-batches (B,T). EF_MACHINE. Local. */
-ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters, size_t B,
-                            size_t T, ef_mentors *mentors);
+ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                            size_t B, size_t T, ef_mentors *mentors);
 void ef_mentors_free(ef_mentors *mentors);
 
-/* Runs the proxies on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the mixture. Local. */
+/* Runs the proxies on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the
+ * mixture. Local. */
 ef_status ef_mentors_begin(ef_mentors *mentors, const int32_t *ids, const int32_t *targets);

@@ -16,7 +16,8 @@ static ef_part_key merged_key(ef_merge_of of) {
 
 static ef_status load_bases(const ef_run *run, const ef_bases *bases, ef_merge_of of, ef_model *models) {
   for (size_t i = 0; i < bases->count; i++) {
-    EF_TRY(of == EF_MERGE_BASES ? ef_base_load(run, bases, i, &models[i]) : ef_base_start_load(run, &models[i]));
+    EF_TRY(of == EF_MERGE_BASES ? ef_base_load(run, bases, i, &models[i])
+                                : ef_base_start_load(run, &models[i]));
   }
   return EF_OK;
 }

@@ -1,4 +1,5 @@
-/* Phase III, first half, in a run: the bases become one Mixture-of-Experts, made by the root and kept as a part.
+/* Phase III, first half, in a run: the bases become one Mixture-of-Experts, made by the root and kept as a
+ * part.
  */
 #pragma once
 

@@ -143,7 +143,8 @@ static void unpack(void *ctx, size_t index, const double *row) {
 static ef_records records_of(guard_context *g) {
   return (ef_records){
       .path = "/proxy/record",
-      .description = "holdout loss, 1 if the best member stands in; validation nll, tokens, hits, bytes by domain",
+      .description =
+          "holdout loss, 1 if the best member stands in; validation nll, tokens, hits, bytes by domain",
       .width = ROW_FIELDS + EF_QUALITY_FIELDS * g->run->tokens.domain_count,
       .ctx = g,
       .pack = pack,

@@ -27,7 +27,7 @@ typedef struct ef_clusters {
 } ef_clusters;
 
 /* Assigns devices to clusters: the same on all ranks. EF_DECK: fewer devices than clusters (says how many
- * uploaded). Local. */
+ * uploaded). Collective. */
 ef_status ef_clusters_assign(ef_run *run, const ef_population *population, const ef_devices *devices,
                              ef_clusters *clusters);
 void ef_clusters_free(ef_clusters *clusters);

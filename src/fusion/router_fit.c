@@ -14,11 +14,11 @@ typedef struct fitter {
   const ef_model *bases;
   ef_model *moe;
   ef_pass *pass;
-  size_t B, T, R, K;      /* R = B*T rows of a batch, K clusters */
-  int32_t *ids, *targets; /* (R) */
-  float *mu;              /* (K,D) */
+  size_t B, T, R, K;               /* R = B*T rows of a batch, K clusters */
+  int32_t *ids, *targets;          /* (R) */
+  float *mu;                       /* (K,D) */
   float *routed, *shared, *wanted; /* (K*R,D) */
-  float *gu, *act, *ys;   /* (R,2W), (R,W), (R,D), W the widest FFN */
+  float *gu, *act, *ys;            /* (R,2W), (R,W), (R,D), W the widest FFN */
   ef_arena arena;
 } fitter;
 
@@ -66,7 +66,8 @@ static ef_status mean_inputs(fitter *f, size_t layer) {
 }
 
 /* out (R,D) = SwiGLU FFN of these weights. */
-static void feed_forward(fitter *f, size_t width, const float *gate_up, const float *down, const float *x, float *out) {
+static void feed_forward(fitter *f, size_t width, const float *gate_up, const float *down, const float *x,
+                         float *out) {
   ef_expert_forward(f->run->kernels, f->R, f->moe->dims.D, width, gate_up, down, x, f->gu, f->act, out);
 }
 
@@ -111,7 +112,8 @@ static ef_status fit_scale(fitter *f, size_t layer) {
   return EF_OK;
 }
 
-ef_status ef_router_fit(const ef_run *run, const ef_clusters *clusters, const ef_model *bases, ef_model *moe) {
+ef_status ef_router_fit(const ef_run *run, const ef_clusters *clusters, const ef_model *bases,
+                        ef_model *moe) {
   const ef_deck *deck = run->deck;
   bool prior = strcmp(deck->fusion.router, "prior") == 0;
   if (!prior && !deck->fusion.scale) return EF_OK;

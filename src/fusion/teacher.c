@@ -13,7 +13,8 @@ static ef_status create_attention(const ef_run *run, const ef_dims *student, uin
   size_t J = (size_t)deck->fusion.stages, B = (size_t)deck->fusion.batch, T = (size_t)deck->global.context;
   const ef_dims *teacher = &d->proxy->dims;
   EF_TRY(EF_CHECK(J <= student->L && J <= teacher->L, EF_DECK,
-                  "fusion.stages = %zu, but the base has %zu layers and a proxy %zu", J, student->L, teacher->L));
+                  "fusion.stages = %zu, but the base has %zu layers and a proxy %zu", J, student->L,
+                  teacher->L));
   size_t width = (size_t)deck->fusion.vaa_width;
   if (width == 0) width = student->D < 512 ? student->D : 512;
   ef_vaa_shape shape = {.student = student->D,
@@ -70,7 +71,8 @@ static ef_status begin(void *ctx, const int32_t *ids, size_t B, size_t T, ef_los
   return EF_OK;
 }
 
-static double features(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads, ef_taps *taps) {
+static double features(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads,
+                       ef_taps *taps) {
   (void)B;
   (void)T;
   ef_distiller *d = ctx;
@@ -91,5 +93,6 @@ ef_objective ef_distiller_objective(ef_distiller *d) {
   objective.features = features;
   objective.extra = ef_vaa_block(d->vaa);
   objective.extra_count = ef_vaa_params(d->vaa);
+  objective.extra_lr = (float)d->deck->fusion.vaa_lr;
   return objective;
 }

@@ -9,18 +9,18 @@
 
 typedef struct ef_distiller {
   const ef_deck *deck;
-  size_t layers;    /* of the student */
-  ef_model *proxy;  /* borrowed, frozen */
-  ef_pass *pass;    /* owned: the proxy's activations of the current batch */
-  ef_vaa *vaa;      /* owned; NULL when alpha is 0 */
+  size_t layers;   /* of the student */
+  ef_model *proxy; /* borrowed, frozen */
+  ef_pass *pass;   /* owned: the proxy's activations of the current batch */
+  ef_vaa *vaa;     /* owned; NULL when alpha is 0 */
   ef_teacher teacher;
   float *dtaps;     /* (J,B,T,D_S) owned */
   const float **at; /* (L_S + 1) taps of the student, owned */
   float **dtap;     /* (J) into dtaps, owned */
 } ef_distiller;
 
-/* For batches (B,T) of fusion.batch windows. `unit` names the random stream of the attention's start. EF_DECK when there are
- * more stages than layers. EF_MACHINE. Local. */
+/* For batches (B,T) of fusion.batch windows. `unit` names the random stream of the attention's start. EF_DECK
+ * when there are more stages than layers. EF_MACHINE. Local. */
 ef_status ef_distiller_create(const ef_run *run, ef_model *proxy, const ef_dims *student, uint64_t unit,
                               ef_distiller *distiller);
 void ef_distiller_free(ef_distiller *distiller);

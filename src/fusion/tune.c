@@ -76,7 +76,8 @@ static ef_status holdout_loss(ef_tuner *t, double *loss) {
 static ef_status validate(ef_tuner *t, ef_quality *by_domain) {
   const ef_run *run = t->run;
   for (size_t d = 0; d < run->tokens.domain_count; d++) {
-    EF_TRY(ef_spread_evaluate(&t->spread, &run->validation[d], (size_t)run->deck->eval.windows, &by_domain[d]));
+    EF_TRY(
+        ef_spread_evaluate(&t->spread, &run->validation[d], (size_t)run->deck->eval.windows, &by_domain[d]));
   }
   return EF_OK;
 }
@@ -171,18 +172,19 @@ static ef_effort effort_of(const ef_tuner *t) {
   size_t steps = t->step - t->restored, tokens = steps * (size_t)t->run->deck->tune.batch * t->T;
   bool root = ef_par_root(t->run->par);
   if (!root) return (ef_effort){0};
-  return (ef_effort){(double)tokens, (double)tokens * ef_dims_flops_per_token(&t->shard.dims, t->T), (double)steps};
+  return (ef_effort){(double)tokens, (double)tokens * ef_dims_flops_per_token(&t->shard.dims, t->T),
+                     (double)steps};
 }
 
-ef_status ef_tune(ef_run *run, const ef_tuning *tuning, const ef_population *population, const ef_clusters *clusters,
-                  const ef_bases *bases, ef_tuned *tuned) {
+ef_status ef_tune(ef_run *run, const ef_tuning *tuning, const ef_population *population,
+                  const ef_clusters *clusters, const ef_bases *bases, ef_tuned *tuned) {
   const ef_deck *deck = run->deck;
   double started = ef_clock();
   ef_tuner t = {.run = run,
                 .tuning = tuning,
                 .clusters = clusters,
                 .bases = bases,
-                .key = {.kind = tuning->unit, .sections = "text,federation,global,eval,fusion,tune"},
+                .key = {.kind = tuning->unit, .sections = tuning->sections},
                 .B = (size_t)deck->tune.micro_batch,
                 .T = (size_t)deck->global.context,
                 .steps = tuning->steps,

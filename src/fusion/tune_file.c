@@ -10,15 +10,15 @@ static ef_status write_parameters(ef_tuner *t, ef_h5 *file, bool done) {
   const ef_table *table = &t->shard.table;
   ef_block_share share = {.shared = ef_par_root(t->run->par), .experts = true};
   EF_TRY(ef_model_file_write(file, &t->shard, t->shard.params, share.shared, &t->source));
-  if (done) return EF_OK;
   float *m, *v;
   size_t floats;
   bool routed = t->tuning->train_experts;
   ef_step_moments(t->step_engine, &m, &v, &floats);
   EF_TRY(ef_block_write(file, "/optimizer/m", table, m, share, routed, "first moment of AdamW"));
   EF_TRY(ef_block_write(file, "/optimizer/v", table, v, share, routed, "second moment of AdamW"));
-  if (t->best_step == 0) return EF_OK;
-  return ef_block_write(file, "/best", table, t->best, share, true, "parameter with the least holdout loss so far");
+  if (done || t->best_step == 0) return EF_OK;
+  return ef_block_write(file, "/best", table, t->best, share, true,
+                        "parameter with the least holdout loss so far");
 }
 
 static ef_status write_progress(ef_tuner *t, ef_h5 *file, bool done) {
@@ -40,7 +40,8 @@ static ef_status write_lineage(ef_tuner *t, ef_h5 *file) {
   for (size_t e = 0; shaped && e < E; e++) {
     const ef_cluster *c = &t->clusters->clusters[e / g];
     if (!t->bases->bases[e / g].taught) continue;
-    for (size_t m = 0; m < c->members && !c->fell_back; m++) weight[e * N + c->devices[m]] = 1.0f / (float)c->members;
+    for (size_t m = 0; m < c->members && !c->fell_back; m++)
+      weight[e * N + c->devices[m]] = 1.0f / (float)c->members;
     if (c->fell_back) weight[e * N + c->best] = 1.0f;
   }
   ef_h5_array array = {.path = "/lineage/expert_device",
@@ -53,7 +54,8 @@ static ef_status write_lineage(ef_tuner *t, ef_h5 *file) {
   ef_status status = ef_h5_write(file, &array, ef_par_root(t->run->par) ? weight : NULL);
   ef_free(weight);
   if (status != EF_OK) return status;
-  return ef_h5_set_nxdata(file, "/lineage", "expert_device", "expert,device", "which device shaped which expert");
+  return ef_h5_set_nxdata(file, "/lineage", "expert_device", "expert,device",
+                          "which device shaped which expert");
 }
 
 static ef_h5_array results_array(size_t domains) {
@@ -61,7 +63,8 @@ static ef_h5_array results_array(size_t domains) {
                        .type = EF_H5_F64,
                        .rank = 3,
                        .shape = {2, domains, EF_QUALITY_FIELDS},
-                       .description = "validation text before and after tuning: nll, tokens, hits, bytes by domain",
+                       .description =
+                           "validation text before and after tuning: nll, tokens, hits, bytes by domain",
                        .units = "1",
                        .dims = "when,domain,field"};
 }
@@ -77,7 +80,8 @@ static ef_h5_array load_array(size_t layers, size_t E) {
 }
 
 static ef_status write_results(ef_tuner *t, ef_h5 *file) {
-  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E, layers = ef_dims_moe_count(&t->bases->global);
+  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E,
+         layers = ef_dims_moe_count(&t->bases->global);
   bool root = ef_par_root(t->run->par);
   double *rows = NULL;
   int64_t *load = NULL;
@@ -135,8 +139,8 @@ static ef_status read_progress(ef_tuner *t, ef_h5 *file) {
   EF_TRY(ef_h5_get_int(file, "/", "best_step", &best_step));
   EF_TRY(ef_h5_get_real(file, "/", "best_loss", &t->best_loss));
   EF_TRY(ef_h5_get_real(file, "/", "start_loss", &t->tuned->start_loss));
-  EF_TRY(EF_CHECK(step >= 0 && (size_t)step <= t->steps && best_step <= step, EF_CHECKPOINT, "step %lld of %zu",
-                  (long long)step, t->steps));
+  EF_TRY(EF_CHECK(step >= 0 && (size_t)step <= t->steps && best_step <= step, EF_CHECKPOINT,
+                  "step %lld of %zu", (long long)step, t->steps));
   EF_TRY(ef_h5_get_text(file, "/", "unit_state", &state));
   t->finished = strcmp(state, "done") == 0;
   ef_free(state);
@@ -146,7 +150,8 @@ static ef_status read_progress(ef_tuner *t, ef_h5 *file) {
 }
 
 static ef_status read_results(ef_tuner *t, ef_h5 *file) {
-  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E, layers = ef_dims_moe_count(&t->bases->global);
+  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E,
+         layers = ef_dims_moe_count(&t->bases->global);
   double *rows = NULL;
   int64_t *load = NULL;
   ef_status status = EF_OK;

@@ -32,8 +32,8 @@ typedef struct ef_tuner {
   ef_tuned *tuned;
 } ef_tuner;
 
-/* Saves the state: a checkpoint of the run, or the partial state of the control. `done`: training is over, the kept
- * parameters are the model, and the measurements go with it. Collective. */
+/* Saves the state: a checkpoint of the run, or the partial state of the control. `done`: training is over,
+ * the kept parameters are the model, and the measurements go with it. Collective. */
 ef_status ef_tuner_save(ef_tuner *t, bool done);
 
 /* Brings back the newest state of this unit, if there is one. Collective. */

@@ -13,7 +13,8 @@ static ef_status public_only(ef_run *run, ef_outcome *o) {
                        .start = EF_MERGE_STARTS,
                        .steps = steps ? (size_t)steps : server_steps(run->deck),
                        .train_experts = true,
-                       .name = "public only"};
+                       .name = "public only",
+                       .sections = "text,federation,global,eval,fusion,tune,control"};
   EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, EF_MERGE_STARTS));
   return ef_tune(run, &control, &o->population, &o->clusters, &o->bases, &o->public_only);
 }
@@ -24,7 +25,8 @@ static ef_status tune(ef_run *run, ef_outcome *o) {
                       .steps = (size_t)run->deck->tune.steps,
                       .kl = run->deck->tune.kl,
                       .train_experts = run->deck->tune.experts,
-                      .name = "tuning"};
+                      .name = "tuning",
+                      .sections = "text,federation,global,eval,fusion,tune"};
   return ef_tune(run, &tuning, &o->population, &o->clusters, &o->bases, &o->tuned);
 }
 

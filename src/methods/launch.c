@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "methods/plan.h"
 #include "methods/report.h"
 #include "text/prepare.h"
 #include "train/checkpoint.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PATH_BYTES = 4096 };
 
@@ -121,12 +123,18 @@ static ef_status open_folder(const ef_launch *launch) {
   return make_folder(launch, "parts");
 }
 
-/* The deck makes the folder a run, so it comes when deck and text are known to be good; a resumed run keeps its own
- * until it is known to be the same run. */
+/* The deck makes the folder a run, so it comes when deck and text are known to be good and goes when the method
+ * refuses it; a resumed run keeps its own until it is known to be the same run. */
 static ef_status keep_deck(const ef_launch *launch) {
   char path[PATH_BYTES];
   snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
   return ef_file_write(path, launch->deck->yaml, strlen(launch->deck->yaml));
+}
+
+static void forget_deck(const ef_launch *launch) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
+  unlink(path);
 }
 
 /* After a stop while units were trained: a checkpoint that says how far the run is; the units' states are parts. */
@@ -183,9 +191,11 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   EF_TRY(ef_run_open(par, launch->deck, launch->folder, &run));
   ef_status status = ef_checkpoint_newest(&run, newest, sizeof newest);
   if (status == EF_OK) status = ef_agree(par, ef_par_root(par) ? keep_deck(launch) : EF_OK);
+  if (status == EF_OK) status = ef_plan_note(&run);
   if (status == EF_OK) status = run_method(&run, launch);
   if (status == EF_STOPPED) status = finish_stop(&run);
   if (status == EF_NUMBERS) status = finish_numbers(&run);
+  if (status == EF_DECK && !launch->resume && ef_par_root(par)) forget_deck(launch);
   ef_run_close(&run);
   return status;
 }

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Work space that BLAS, HDF5 and MPI touch only when they are used. */
-enum { LIBRARY_BYTES = 5 << 20 };
+/* Beside the blocks that are counted: work space that BLAS, HDF5 and MPI touch only when they are used, and
+ * what the heap loses between blocks. Measured on runs of 45 to 280 MB. */
+enum { LIBRARY_BYTES = 3 << 20 };
+static const double HEAP_SHARE = 0.05;
 
 /* Resident bytes of this process now; its highest so far where the system does not tell. */
 static size_t resident_bytes(void) {
@@ -38,12 +40,7 @@ static bool uploads(const ef_run *run, const ef_population *population, size_t d
 /* What would be refused only after hours of local training. */
 static ef_status check(const ef_run *run, const ef_population *population, const ef_dims *base) {
   const ef_deck *d = run->deck;
-  size_t devices = 0, stages = d->fusion.alpha > 0.0 ? (size_t)d->fusion.stages : 0;
-  for (size_t n = 0; n < population->devices; n++) devices += uploads(run, population, n);
-  EF_TRY(EF_CHECK(
-      devices >= (size_t)d->fusion.clusters, EF_DECK,
-      "fusion.clusters is %lld, but only %zu of %zu devices can upload: lower it, or have more devices",
-      (long long)d->fusion.clusters, devices, population->devices));
+  size_t stages = d->fusion.alpha > 0.0 ? (size_t)d->fusion.stages : 0;
   for (size_t i = 0; i < population->entries; i++) {
     EF_TRY(
         EF_CHECK(stages <= population->dims[i].L && stages <= base->L, EF_DECK,
@@ -115,7 +112,8 @@ static void plan_peak(const ef_plan_memory *memory, ef_plan *plan) {
   plan->peak_bytes = (size_t)ef_peak_rss();
   plan->peak_phase = "text";
   for (size_t i = 0; i < EF_PLAN_PHASES; i++) {
-    size_t bytes = plan->start_bytes + LIBRARY_BYTES + memory->phases[i].bytes;
+    size_t working = (size_t)((1.0 + HEAP_SHARE) * (double)memory->phases[i].bytes);
+    size_t bytes = plan->start_bytes + LIBRARY_BYTES + working;
     if (bytes <= plan->peak_bytes) continue;
     plan->peak_bytes = bytes;
     plan->peak_phase = memory->phases[i].name;
@@ -143,12 +141,15 @@ done:
   return status;
 }
 
-ef_status ef_plan_note(const ef_run *run) {
-  if (!ef_par_root(run->par)) return EF_OK;
+static ef_status note(const ef_run *run) {
   ef_plan plan;
   EF_TRY(ef_plan_make(run, run->par->size, &plan));
   return ef_event(run, "plan", "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\"", run->par->size,
                   plan.peak_bytes, plan.peak_phase);
+}
+
+ef_status ef_plan_note(const ef_run *run) {
+  return ef_agree(run->par, ef_par_root(run->par) ? note(run) : EF_OK);
 }
 
 /* ---- printing ----------------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ typedef struct ef_plan {
 ef_status ef_plan_make(const ef_run *run, int ranks, ef_plan *plan);
 
 /* Makes the plan and notes its peak in the run log (event "plan"), where the report finds it. Called when the
- * run was opened. Local; the root works. */
+ * run was opened; errors as above. Collective. */
 ef_status ef_plan_note(const ef_run *run);
 
 /* Prints the plan for people, or as one JSON object. */

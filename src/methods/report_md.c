@@ -40,17 +40,16 @@ static bool in_main_table(const ef_report *r, const ef_row *row) {
   return row->kind != EF_ROW_DEVICE || row == r->best_device;
 }
 
-static const char accounting[] = "How steps are counted: total server steps = sum over the bases + tuning; "
-                                 "in sequence = longest base + tuning\n"
-                                 "(bases are distilled side by side); device tokens = sum over the devices "
-                                 "of steps * batch * context. The\n"
-                                 "control public_only takes its steps in one sequence, on public text alone; "
-                                 "unless control.public_steps says\n"
-                                 "otherwise it gets the total server steps. The pretraining of the common "
-                                 "starts stands behind every row and is\n"
-                                 "counted in none. \"merged starts\" is where public_only begins: copies of "
-                                 "the bases' common start, merged.\n"
-                                 "Bits per byte are given where all of the text was scored.\n\n";
+static const char accounting[] = "How steps are counted: total server steps = sum over bases + tuning;\n"
+                                 "in sequence = longest base + tuning (bases are distilled side by side);\n"
+                                 "device tokens = sum over devices of steps * batch * context. The control\n"
+                                 "public_only takes its steps in one sequence, on public text alone: the\n"
+                                 "total server steps, unless control.public_steps says otherwise. The\n"
+                                 "pretraining of the common starts stands behind every row and is counted\n"
+                                 "in none. \"merged starts\" is where public_only begins: copies of the\n"
+                                 "bases' common start, merged. Bits per byte are given where all of the\n"
+                                 "text was scored.\n"
+                                 "\n";
 
 static ef_status print_rows(const ef_report *r, FILE *out) {
   ef_md_table t = ef_md_table_make(
@@ -127,7 +126,7 @@ static ef_status print_clusters(const ef_report *r, FILE *out) {
   }
   fputs("## Clusters, proxies and bases\n\nLosses on the public holdout, nat per token.\n\n", out);
   EF_TRY(ef_md_print(&t, out));
-  if (isfinite(r->outcome->clusters.purity)) {
+  if (isfinite(r->outcome->clusters.purity + r->outcome->clusters.nmi)) {
     fprintf(out, "Clusters against the devices' domains: purity %.3f, NMI %.3f.\n\n",
             r->outcome->clusters.purity, r->outcome->clusters.nmi);
   }

@@ -19,17 +19,16 @@ ef_status ef_checkpoint_create(ef_run *run, const char *phase, size_t step, ef_h
   char path[PATH_BYTES], identity[33];
   EF_TRY(ef_run_identity(run, SECTIONS, identity));
   ef_run_path(run, path, sizeof path, "checkpoint/step_%08zu.h5", step);
-  ef_h5_header header = {.kind = "run",
-                         .deck = run->deck->yaml,
-                         .seed = (uint64_t)run->deck->run.seed,
-                         .ranks = run->par->size};
+  ef_h5_header header = {
+      .kind = "run", .deck = run->deck->yaml, .seed = (uint64_t)run->deck->run.seed, .ranks = run->par->size};
   EF_TRY(ef_h5_create(path, run->par->world, &header, file));
   ef_status status = EF_OK;
   EF_GO(ef_h5_set_text(*file, "/", "identity", identity));
   EF_GO(ef_h5_set_text(*file, "/", "text", run->tokens.hash));
   EF_GO(ef_h5_set_text(*file, "/", "phase", phase));
   EF_GO(ef_h5_set_int(*file, "/", "step", (int64_t)step));
-  EF_GO(ef_h5_set_text(*file, "/", "random", "philox4x32-10, keyed by seed, purpose, unit and step: no further state"));
+  EF_GO(ef_h5_set_text(*file, "/", "random",
+                       "philox4x32-10, keyed by seed, purpose, unit and step: no further state"));
 done:
   if (status == EF_OK) return EF_OK;
   ef_h5_close(*file);
@@ -53,7 +52,8 @@ static ef_status list(const ef_run *run, char ***names, size_t *count) {
   ef_status status = EF_OK;
   for (struct dirent *entry; status == EF_OK && (entry = readdir(dir));) {
     size_t n = strlen(entry->d_name);
-    if (strncmp(entry->d_name, "step_", 5) != 0 || n < 4 || strcmp(entry->d_name + n - 3, ".h5") != 0) continue;
+    if (strncmp(entry->d_name, "step_", 5) != 0 || n < 4 || strcmp(entry->d_name + n - 3, ".h5") != 0)
+      continue;
     char **grown = ef_realloc(*names, *count + 1, sizeof **names);
     status = EF_CHECK(grown, EF_MACHINE, "out of memory");
     if (status != EF_OK) break;
@@ -107,10 +107,11 @@ static ef_status examine(const ef_run *run, const char *path, bool *usable) {
   }
   *usable = strcmp(found, identity) == 0;
   ef_free(found);
-  return EF_CHECK(*usable, EF_CHECKPOINT,
-                  "%s: made with another deck, seed or text; use the deck of that run (deck.yaml beside it) or another "
-                  "--out folder",
-                  path);
+  return EF_CHECK(
+      *usable, EF_CHECKPOINT,
+      "%s: made with another deck, seed or text; use the deck of that run (deck.yaml beside it) or another "
+      "--out folder",
+      path);
 }
 
 static ef_status find_newest(const ef_run *run, char *path, size_t size) {
@@ -126,8 +127,9 @@ static ef_status find_newest(const ef_run *run, char *path, size_t size) {
   free_names(names, count);
   if (status == EF_OK && !usable) path[0] = '\0';
   if (status != EF_OK || usable || count == 0) return status;
-  return ef_fail(EF_CHECKPOINT, __FILE__, __LINE__, "%s/checkpoint: none of %zu checkpoints is whole; remove them to start anew",
-                 run->folder, count);
+  return ef_fail(EF_CHECKPOINT, __FILE__, __LINE__,
+                 "%s/checkpoint: none of %zu checkpoints is whole; remove them to start anew", run->folder,
+                 count);
 }
 
 ef_status ef_checkpoint_newest(ef_run *run, char *path, size_t size) {

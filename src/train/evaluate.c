@@ -54,8 +54,8 @@ void ef_evaluator_free(ef_evaluator *e) {
   *e = (ef_evaluator){0};
 }
 
-ef_status ef_evaluate_batch(ef_evaluator *e, const ef_model *model, const ef_stream *stream, size_t first, size_t count,
-                            ef_quality *quality) {
+ef_status ef_evaluate_batch(ef_evaluator *e, const ef_model *model, const ef_stream *stream, size_t first,
+                            size_t count, ef_quality *quality) {
   size_t n = 0, T = e->T, windows = ef_stream_windows(stream, T);
   for (; n < e->B && first + n < count; n++) {
     ef_stream_window(stream, T, (first + n) * windows / count, e->ids + n * T, e->targets + n * T);

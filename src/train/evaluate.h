@@ -18,7 +18,8 @@ double ef_log_perplexity(const ef_quality *q); /* nats per token; NaN without to
 double ef_token_accuracy(const ef_quality *q); /* 0..1 */
 double ef_bits_per_byte(const ef_quality *q);
 
-/* A quality as numbers, for part files and messages: fields are exact in doubles. Both return the end of the row. */
+/* A quality as numbers, for part files and messages: fields are exact in doubles. Both return the end of the
+ * row. */
 enum { EF_QUALITY_FIELDS = 4 };
 double *ef_quality_pack(const ef_quality *q, size_t count, double *row);
 const double *ef_quality_unpack(const double *row, size_t count, ef_quality *q);
@@ -36,12 +37,12 @@ ef_status ef_evaluator_create(const ef_dims *dims, const ef_kernels *kernels, si
                               const ef_experts *experts, ef_evaluator *e);
 void ef_evaluator_free(ef_evaluator *e);
 
-/* Quality of `model` on `stream`: all windows, or at most `most` (not 0) evenly spread ones. bytes is filled only when the
- * whole stream is scored. The sum runs in the order of the windows. EF_MACHINE. Local. */
+/* Quality of `model` on `stream`: all windows, or at most `most` (not 0) evenly spread ones. bytes is filled
+ * only when the whole stream is scored. The sum runs in the order of the windows. EF_MACHINE. Local. */
 ef_status ef_evaluate(ef_evaluator *e, const ef_model *model, const ef_stream *stream, size_t most,
                       ef_quality *quality);
 
-/* Adds the quality on one batch: of the `count` evenly spread windows, those numbered first .. first+B-1. Collective iff
- * the experts are. */
-ef_status ef_evaluate_batch(ef_evaluator *e, const ef_model *model, const ef_stream *stream, size_t first, size_t count,
-                            ef_quality *quality);
+/* Adds the quality on one batch: of the `count` evenly spread windows, those numbered first .. first+B-1.
+ * Collective iff the experts are. */
+ef_status ef_evaluate_batch(ef_evaluator *e, const ef_model *model, const ef_stream *stream, size_t first,
+                            size_t count, ef_quality *quality);

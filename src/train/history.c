@@ -22,7 +22,8 @@ static ef_h5_array array_of(const ef_history *history) {
                        .type = EF_H5_F32,
                        .rank = 2,
                        .shape = {history->count, EF_HISTORY_COLUMNS},
-                       .description = "mean losses of each step: cross-entropy, KL, feature matching, holdout",
+                       .description =
+                           "mean losses of each step: cross-entropy, KL, feature matching, holdout",
                        .units = "nat/token",
                        .dims = "step,loss"};
 }

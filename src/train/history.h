@@ -17,8 +17,9 @@ ef_status ef_history_create(size_t capacity, ef_history *history);
 void ef_history_free(ef_history *history);
 const char *ef_history_name(size_t column); /* "ce", "kl", "fm", "holdout" */
 
-/* The rows that are there as /series/history, plotted under this title; nothing for an empty history. `passes`: this rank
- * gives the data (one rank of a collective file; true in a serial file). Collective in a collective file. */
+/* The rows that are there as /series/history, plotted under this title; nothing for an empty history.
+ * `passes`: this rank gives the data (one rank of a collective file; true in a serial file). Collective in a
+ * collective file. */
 ef_status ef_history_write(ef_h5 *file, const ef_history *history, bool passes, const char *title);
 /* Reads history->count rows. EF_CHECKPOINT. Local. */
 ef_status ef_history_read(ef_h5 *file, ef_history *history);

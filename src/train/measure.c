@@ -19,8 +19,8 @@ const ef_stream *ef_run_look_at(const ef_run *run, const ef_stream *holdout, siz
   return held_out ? holdout : &run->public_text;
 }
 
-static ef_status look(const ef_run *run, ef_evaluator *evaluator, const ef_model *model, const ef_stream *holdout,
-                      double *loss) {
+static ef_status look(const ef_run *run, ef_evaluator *evaluator, const ef_model *model,
+                      const ef_stream *holdout, double *loss) {
   size_t most;
   const ef_stream *stream = ef_run_look_at(run, holdout, &most);
   ef_quality quality;
@@ -35,7 +35,8 @@ ef_status ef_run_measure(const ef_run *run, const ef_model *model, double *holdo
   EF_GO(create(run, model, &evaluator));
   EF_GO(look(run, &evaluator, model, &run->holdout, holdout));
   for (size_t d = 0; validation && d < run->tokens.domain_count; d++) {
-    EF_GO(ef_evaluate(&evaluator, model, &run->validation[d], (size_t)run->deck->eval.windows, &validation[d]));
+    EF_GO(
+        ef_evaluate(&evaluator, model, &run->validation[d], (size_t)run->deck->eval.windows, &validation[d]));
   }
 done:
   ef_evaluator_free(&evaluator);

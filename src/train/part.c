@@ -21,7 +21,8 @@ void ef_part_path(const ef_run *run, const ef_part_key *key, bool partial, char 
               partial ? ".partial" : "");
 }
 
-static ef_status create(const ef_run *run, MPI_Comm comm, const ef_part_key *key, bool partial, ef_h5 **file) {
+static ef_status create(const ef_run *run, MPI_Comm comm, const ef_part_key *key, bool partial,
+                        ef_h5 **file) {
   char path[PATH_BYTES], identity[33];
   EF_TRY(ef_run_identity(run, key->sections, identity));
   ef_part_path(run, key, partial, path, sizeof path);
@@ -42,7 +43,8 @@ done:
   return status;
 }
 
-ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial, const ef_part_content *content) {
+ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial,
+                        const ef_part_content *content) {
   ef_h5 *file = NULL;
   EF_TRY(create(run, MPI_COMM_NULL, key, partial, &file));
   ef_status status = content->write(content->ctx, file);

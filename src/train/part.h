@@ -36,12 +36,13 @@ typedef struct ef_part_content {
   ef_status (*write)(void *ctx, ef_h5 *file);
 } ef_part_content;
 
-/* Writes a whole part: header, identity, content; on failure no file appears. A finished part makes the partial state
- * needless: it is removed. EF_MACHINE. Local. */
-ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial, const ef_part_content *content);
+/* Writes a whole part: header, identity, content; on failure no file appears. A finished part makes the
+ * partial state needless: it is removed. EF_MACHINE. Local. */
+ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial,
+                        const ef_part_content *content);
 
-/* Creates the file of a part that all ranks write, with header and identity; the caller adds datasets and commits.
- * Collective. */
+/* Creates the file of a part that all ranks write, with header and identity; the caller adds datasets and
+ * commits. Collective. */
 ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
 /* Opens a part of this identity; EF_CHECKPOINT otherwise. Local. */
 ef_status ef_part_open(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);

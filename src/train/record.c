@@ -38,7 +38,8 @@ done:
 }
 
 /* Rows of one rank, in the order of their units: out of the records, or into them. Returns how many. */
-static size_t move_rows(const ef_records *r, size_t units, const int *owner, int rank, bool into, double *rows) {
+static size_t move_rows(const ef_records *r, size_t units, const int *owner, int rank, bool into,
+                        double *rows) {
   size_t n = 0;
   for (size_t u = 0; u < units; u++) {
     if (owner[u] != rank) continue;

@@ -1,7 +1,8 @@
-/* Records: what a unit measured, as a row of doubles. The row travels with the unit's part, so that a resumed run need not
- * measure again, and over the ranks, so that all know what the owner of the unit knows.
+/* Records: what a unit measured, as a row of doubles. The row travels with the unit's part, so that a resumed
+ * run need not measure again, and over the ranks, so that all know what the owner of the unit knows.
  *
- * Counts and half-precision bits are exact in doubles. Rows that end with qualities by domain: ef_quality_pack.
+ * Counts and half-precision bits are exact in doubles. Rows that end with qualities by domain:
+ * ef_quality_pack.
  */
 #pragma once
 
@@ -22,5 +23,6 @@ ef_status ef_record_write(const ef_records *records, size_t unit, ef_h5 *file);
 /* Brings back the record of unit key->index from its part. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_record_read(const ef_run *run, const ef_part_key *key, const ef_records *records);
 
-/* Records 0 .. units-1, each known to the rank owner[unit], become known to all ranks. EF_MACHINE. Collective. */
+/* Records 0 .. units-1, each known to the rank owner[unit], become known to all ranks. EF_MACHINE.
+ * Collective. */
 ef_status ef_records_share(ef_run *run, const ef_records *records, size_t units, const int *owner);

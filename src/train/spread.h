@@ -1,5 +1,5 @@
-/* Evaluation of a model whose experts are spread over ranks: windows in batches, batch u on rank u % size, sums in the order
- * of the batches, so that they have the same bits on any number of ranks.
+/* Evaluation of a model whose experts are spread over ranks: windows in batches, batch u on rank u % size,
+ * sums in the order of the batches, so that they have the same bits on any number of ranks.
  */
 #pragma once
 
@@ -11,7 +11,8 @@ typedef struct ef_spread {
   const ef_model *model; /* the shard, borrowed */
   ef_exchange *exchange;
   ef_evaluator evaluator;
-  int64_t *load; /* (MoE layers, E) tokens of each expert in the last evaluation, of this rank's batches; owned */
+  int64_t
+      *load; /* (MoE layers, E) tokens of each expert in the last evaluation, of this rank's batches; owned */
 } ef_spread;
 
 /* EF_MACHINE. Collective. */
@@ -22,5 +23,6 @@ void ef_spread_free(ef_spread *spread);
 /* As ef_evaluate, the same result on all ranks. Collective. */
 ef_status ef_spread_evaluate(ef_spread *spread, const ef_stream *stream, size_t most, ef_quality *quality);
 
-/* Tokens that each expert received in the last evaluation, over all ranks: load (MoE layers, E). Collective. */
+/* Tokens that each expert received in the last evaluation, over all ranks: load (MoE layers, E). Collective.
+ */
 ef_status ef_spread_load(const ef_spread *spread, size_t *load);

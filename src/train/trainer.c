@@ -93,6 +93,7 @@ static ef_status update(ef_trainer *t, float loss) {
                     .step = t->step + 1};
   k->adamw(&adamw, n, t->model->params, t->grads, t->m, t->v);
   if (extra == 0) return EF_OK;
+  adamw.lr *= t->objective.extra_lr;
   adamw.grad_scale = ef_clip_factor(extra2, t->recipe.clip);
   k->adamw(&adamw, extra, t->objective.extra, t->extra_grads, t->extra_m, t->extra_v);
   return EF_OK;

@@ -34,6 +34,7 @@ typedef struct ef_objective {
                      ef_taps *taps);
   float *extra; /* parameters trained beside the model (view-aligned attention), or NULL */
   size_t extra_count;
+  float extra_lr; /* their learning rate as a multiple of the model's */
 } ef_objective;
 
 typedef struct ef_trainer {

@@ -28,16 +28,23 @@ static ef_status write_progress(ef_h5 *file, const ef_trainer *t) {
   return ef_h5_set_int(file, "/", "stale", (int64_t)t->stale);
 }
 
+/* What the files of a trainer are made from. */
+typedef struct content {
+  const ef_trainer *trainer;
+  size_t unit;
+  const ef_records *records; /* of a finished part, or NULL */
+} content;
+
 static ef_status write_state(void *ctx, ef_h5 *file) {
-  const ef_trainer *t = ctx;
+  const ef_trainer *t = ((const content *)ctx)->trainer;
   const ef_table *table = &t->model->table;
   const ef_objective *o = &t->objective;
   EF_TRY(ef_block_write(file, "/model", table, t->model->params, EF_BLOCK_ALL, true, "parameter"));
   EF_TRY(ef_block_write(file, "/optimizer/m", table, t->m, EF_BLOCK_ALL, true, "first moment of AdamW"));
   EF_TRY(ef_block_write(file, "/optimizer/v", table, t->v, EF_BLOCK_ALL, true, "second moment of AdamW"));
   if (t->best_step > 0) {
-    EF_TRY(
-        ef_block_write(file, "/best", table, t->best, EF_BLOCK_ALL, true, "parameter with the least holdout loss so far"));
+    EF_TRY(ef_block_write(file, "/best", table, t->best, EF_BLOCK_ALL, true,
+                          "parameter with the least holdout loss so far"));
   }
   EF_TRY(write_vector(file, "/extra/params", o->extra_count, o->extra, "parameters beside the model"));
   EF_TRY(write_vector(file, "/extra/m", o->extra_count, t->extra_m, "first moment of AdamW"));
@@ -46,8 +53,9 @@ static ef_status write_state(void *ctx, ef_h5 *file) {
   return write_progress(file, t);
 }
 
-ef_status ef_trainer_save(const ef_run *run, const ef_part_key *key, ef_trainer *trainer) {
-  return ef_part_write(run, key, true, &(ef_part_content){trainer, write_state});
+ef_status ef_trainer_save(const ef_run *run, const ef_part_key *key, const ef_trainer *trainer) {
+  content state = {trainer, key->index, NULL};
+  return ef_part_write(run, key, true, &(ef_part_content){&state, write_state});
 }
 
 static ef_status read_progress(ef_h5 *file, ef_trainer *t) {
@@ -103,23 +111,17 @@ ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *train
   return EF_OK;
 }
 
-typedef struct result {
-  const ef_trainer *trainer;
-  const ef_part_key *key;
-  const ef_records *records;
-} result;
-
 static ef_status write_result(void *ctx, ef_h5 *file) {
-  const result *r = ctx;
-  const ef_model *model = r->trainer->model;
+  const content *c = ctx;
+  const ef_model *model = c->trainer->model;
   EF_TRY(ef_block_write(file, "/model", &model->table, model->params, EF_BLOCK_ALL, true, "parameter"));
-  EF_TRY(ef_history_write(file, &r->trainer->history, true, "training losses"));
-  EF_TRY(write_progress(file, r->trainer));
-  return r->records ? ef_record_write(r->records, r->key->index, file) : EF_OK;
+  EF_TRY(ef_history_write(file, &c->trainer->history, true, "training losses"));
+  EF_TRY(write_progress(file, c->trainer));
+  return c->records ? ef_record_write(c->records, c->unit, file) : EF_OK;
 }
 
 ef_status ef_trainer_finish(const ef_run *run, const ef_part_key *key, const ef_trainer *trainer,
                             const ef_records *records) {
-  result content = {trainer, key, records};
-  return ef_part_write(run, key, false, &(ef_part_content){&content, write_result});
+  content result = {trainer, key->index, records};
+  return ef_part_write(run, key, false, &(ef_part_content){&result, write_result});
 }

@@ -5,11 +5,12 @@
 bad=$work/bad.yaml
 out=$work/run
 
-# edited SCRIPT PATTERN: the deck after this sed script is refused with this message.
+# edited SCRIPT PATTERN: the deck after this sed script is refused with this message, before anything is made.
 edited() {
   sed "$1" "$deck" >"$bad"
   refused 3 "$2" train "$bad" --out "$out"
-  absent "$out"
+  empty "$out"
+  rm -rf "$out"
 }
 
 # at TEXT: the line number of a text in the good deck.
@@ -51,6 +52,8 @@ refused 3 'nowhere.yaml' train "$work/nowhere.yaml" --out "$out"
 : >"$bad"
 edgefuse train "$bad" --out "$out"
 ends 3 'text.files'
+empty "$out"
+rm -rf "$out"
 printf 'run:\n  seed: 1\n\x00\xff' >"$bad"
 refused 3 'bad.yaml' train "$bad" --out "$out"
 refused 3 'set fusion.clutsers=2.*fusion.clusters' train "$deck" --out "$out" --set fusion.clutsers=2
@@ -73,6 +76,6 @@ for setting in 'federation.fail=[0,1,3]' federation.fail_probability=1; do
   refused 3 'devices can upload.*fusion.clusters' train "$deck" --out "$out" --set "$setting"
   empty "$out/checkpoint"
   empty "$out/parts"
-  absent "$out/report.json" "$out/report.md"
+  absent "$out/report.json" "$out/deck.yaml"
 done
 finish

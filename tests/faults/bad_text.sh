@@ -63,7 +63,7 @@ refused 4 'text.vocabulary: 50000' "${good[@]}" --set text.vocabulary=50000
 empty "$out"
 refused 4 'less than one window' "${good[@]}" --set global.context=60000
 absent "$out/deck.yaml" "$out/report.json"
-refused 4 'validation' "${good[@]}" --set text.validation_files=[empty.jsonl] --set text.validation_share=0
+refused 4 'empty.jsonl' "${good[@]}" --set text.validation_files=[empty.jsonl] --set text.validation_share=0
 absent "$out/deck.yaml"
 
 edgefuse_on 2 train "$deck" --out "$out" --set "text.folder=$text" --set 'text.files=[broken.jsonl]'

@@ -25,12 +25,13 @@ static void unpack(void *ctx, size_t unit, const double *row) {
   memcpy(table[unit], row, sizeof table[unit]);
 }
 
-static const ef_records records = {.path = "/x", .description = "x", .width = WIDTH, .pack = pack, .unpack = unpack};
+static const ef_records records = {
+    .path = "/x", .description = "x", .width = WIDTH, .pack = pack, .unpack = unpack};
 
 static ef_status run_unit(void *ctx, size_t unit, ef_effort *effort) {
   (void)ctx;
   if (unit == fails_at) return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "unit %zu", unit);
-  if (unit == stops_at) return EF_STOPPED;
+  if (unit == stops_at && raise(SIGUSR1) == 0) return ef_run_told_to_stop(&t.run) ? EF_STOPPED : EF_FAULT;
   table[unit][0] += 1.0;
   table[unit][1] = sqrt((double)unit + 2.0);
   effort->steps += 1.0;
@@ -59,7 +60,8 @@ MPI_TEST(train_phase, records_reach_all_ranks) {
   cr_assert(mpi_all(run_phase() == EF_OK), "%s", ef_message());
   for (size_t u = 0; u < UNITS; u++) cr_assert(mpi_all(table[u][0] == (owner[u] == par.rank ? 1.0 : 0.0)));
   cr_assert(mpi_all(ef_records_share(&t.run, &records, UNITS, owner) == EF_OK));
-  for (size_t u = 0; u < UNITS; u++) cr_assert(mpi_all(table[u][0] == 1.0 && table[u][1] == sqrt((double)u + 2.0)));
+  for (size_t u = 0; u < UNITS; u++)
+    cr_assert(mpi_all(table[u][0] == 1.0 && table[u][1] == sqrt((double)u + 2.0)));
   close_run();
 }
 
@@ -75,6 +77,6 @@ MPI_TEST(train_phase, a_stop_of_one_rank_stops_all) {
   open_run();
   stops_at = 5;
   cr_assert(mpi_all(run_phase() == EF_STOPPED), "%s", ef_message());
-  cr_assert(mpi_all(t.run.stopping));
+  cr_assert(mpi_all(t.run.stopping && strstr(ef_message(), "SIGUSR1") != NULL), "%s", ef_message());
   close_run();
 }

@@ -1,4 +1,5 @@
-/* Evaluation with the experts spread over ranks has the bits of one rank, and the value of the serial evaluator. */
+/* Evaluation with the experts spread over ranks has the bits of one rank, and the value of the serial
+ * evaluator. */
 #include "base/memory.h"
 #include "par/units.h"
 #include "support/mpi_test.h"
@@ -14,7 +15,8 @@ static ef_par par;
 static const ef_kernels *k;
 
 static ef_dims dims_of(ef_family family) {
-  ef_shape shape = {.V = TINY_V, .D = 16, .L = 3, .H = 2, .F = 20, .max_positions = 16, .E = E, .K = 2, .Fe = 6, .Fs = 8};
+  ef_shape shape = {
+      .V = TINY_V, .D = 16, .L = 3, .H = 2, .F = 20, .max_positions = 16, .E = E, .K = 2, .Fe = 6, .Fs = 8};
   shape.dense_first = family == EF_DEEPSEEK;
   ef_dims dims;
   cr_assert(mpi_all(ef_dims_make(family, &shape, &dims) == EF_OK), "%s", ef_message());
@@ -31,7 +33,8 @@ static ef_model shard_of(const ef_dims *dims, const ef_par *ranks) {
 }
 
 /* Quality and load of the model whose experts are spread over `ranks`. */
-static ef_quality spread_over(ef_par *ranks, const ef_dims *dims, const ef_stream *stream, size_t most, size_t *load) {
+static ef_quality spread_over(ef_par *ranks, const ef_dims *dims, const ef_stream *stream, size_t most,
+                              size_t *load) {
   ef_model shard = shard_of(dims, ranks);
   ef_spread spread;
   ef_quality q;
@@ -59,10 +62,12 @@ static ef_quality serial(const ef_dims *dims, const ef_stream *stream, size_t mo
 static void check(const ef_dims *dims, size_t count, size_t most) {
   ef_stream stream = tiny_stream(count, 8);
   ef_par alone = ef_par_alone();
-  size_t layers = ef_dims_moe_count(dims), load[3 * E], load_alone[3 * E], windows = ef_stream_windows(&stream, T);
+  size_t layers = ef_dims_moe_count(dims), load[3 * E], load_alone[3 * E],
+         windows = ef_stream_windows(&stream, T);
   ef_quality here = spread_over(&par, dims, &stream, most, load);
   ef_quality one = spread_over(&alone, dims, &stream, most, load_alone), plain = serial(dims, &stream, most);
-  cr_assert(mpi_all(here.nll == one.nll && here.tokens == one.tokens && here.hits == one.hits && here.bytes == one.bytes),
+  cr_assert(mpi_all(here.nll == one.nll && here.tokens == one.tokens && here.hits == one.hits &&
+                    here.bytes == one.bytes),
             "%zu tokens: %.17g %.17g", count, here.nll, one.nll);
   cr_assert(mpi_all(fabs(here.nll - plain.nll) <= 1e-9 * plain.nll && here.tokens == plain.tokens &&
                     here.hits == plain.hits && here.bytes == plain.bytes),

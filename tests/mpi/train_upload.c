@@ -1,4 +1,5 @@
-/* Uploads over ranks: the root receives exactly the owner's numbers, and a failing owner ends it everywhere. */
+/* Uploads over ranks: the root receives exactly the owner's numbers, and a failing owner ends it everywhere.
+ */
 #include "base/memory.h"
 #include "federation/upload.h"
 #include "support/mpi_test.h"
@@ -62,7 +63,8 @@ static void write_devices(void) {
     ef_model model = model_of(n);
     ef_part_key key = key_of(n);
     bool mine = owner[n] == par.rank;
-    ef_status status = mine ? ef_part_write(&t.run, &key, false, &(ef_part_content){&model, write_model}) : EF_OK;
+    ef_status status =
+        mine ? ef_part_write(&t.run, &key, false, &(ef_part_content){&model, write_model}) : EF_OK;
     cr_assert(mpi_all(status == EF_OK), "%s", ef_message());
     ef_model_free(&model);
   }

@@ -9,23 +9,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char yaml[] = "run: {backend: ref, checkpoint_every: 1000000}\n"
-                           "text: {files: [none.txt], vocabulary: 300, public_holdout: 0.2}\n"
-                           "federation:\n"
-                           "  devices: 4\n"
-                           "  context: 8\n"
-                           "  batch: 2\n"
-                           "  families:\n"
-                           "    - {family: gpt2, width: 8, layers: 2, heads: 2}\n"
-                           "    - {family: llama, width: 12, layers: 3, heads: 2}\n"
-                           "    - {family: qwen2, width: 8, layers: 2, heads: 2}\n"
-                           "    - {family: olmo, width: 8, layers: 2, heads: 2}\n"
-                           "    - {family: bloom, width: 8, layers: 2, heads: 2}\n"
-                           "fusion: {clusters: 4, batch: 2, vaa_heads: 2, patch: 4}\n"
-                           "global: {family: qwen2_moe, width: 8, layers: 2, heads: 2, experts: 4, top_k: 2,\n"
-                           "  expert_width: 6, shared_width: 12, context: 8}\n"
-                           "tune: {batch: 2, micro_batch: 1}\n"
-                           "eval: {batch: 3}\n";
+static const char yaml[] =
+    "run: {backend: ref, checkpoint_every: 1000000}\n"
+    "text: {files: [none.txt], vocabulary: 300, public_holdout: 0.2}\n"
+    "federation:\n"
+    "  devices: 4\n"
+    "  context: 8\n"
+    "  batch: 2\n"
+    "  families:\n"
+    "    - {family: gpt2, width: 8, layers: 2, heads: 2}\n"
+    "    - {family: llama, width: 12, layers: 3, heads: 2}\n"
+    "    - {family: qwen2, width: 8, layers: 2, heads: 2}\n"
+    "    - {family: olmo, width: 8, layers: 2, heads: 2}\n"
+    "    - {family: bloom, width: 8, layers: 2, heads: 2}\n"
+    "fusion: {clusters: 4, batch: 2, vaa_heads: 2, patch: 4}\n"
+    "global: {family: qwen2_moe, width: 8, layers: 2, heads: 2, experts: 4, top_k: 2,\n"
+    "  expert_width: 6, shared_width: 12, context: 8}\n"
+    "tune: {batch: 2, micro_batch: 1}\n"
+    "eval: {batch: 3}\n";
 
 static void check(ef_status status) {
   if (status == EF_OK) return;

@@ -1,4 +1,5 @@
-/* A run without files: a small deck, made-up text in memory, an own folder for parts. For tests of what stands on an ef_run.
+/* A run without files: a small deck, made-up text in memory, an own folder for parts. For tests of what
+ * stands on an ef_run.
  */
 #pragma once
 
@@ -13,9 +14,10 @@ typedef struct tiny_run {
   char folder[1024];
 } tiny_run;
 
-/* Two domains, TINY_DOCUMENTS documents, kernels of deck run.backend (ref). public_text and the others are short texts of
- * ids 3 .. TINY_V-1 with a BOS now and then, different for each seed and stream. `overrides` ends with NULL, or is NULL.
- * Aborts on failure. Collective if `par` has several ranks; NULL: this rank alone. */
+/* Two domains, TINY_DOCUMENTS documents, kernels of deck run.backend (ref). public_text and the others are
+ * short texts of ids 3 .. TINY_V-1 with a BOS now and then, different for each seed and stream. `overrides`
+ * ends with NULL, or is NULL. Aborts on failure. Collective if `par` has several ranks; NULL: this rank
+ * alone. */
 void tiny_run_open(tiny_run *t, ef_par *par, const char *const *overrides);
 void tiny_run_close(tiny_run *t);
 

@@ -10,20 +10,16 @@ enum { DEVICES = 10000, ENTRIES = 5 };
 
 #define cr_ok(expr) cr_assert_eq((expr), EF_OK, "%s", ef_message())
 
-static const char *const many[] = {"federation.devices=10000",
-                                   "federation.partition=paper",
-                                   "federation.families.0.share=1",
-                                   "federation.families.1.share=2",
-                                   "federation.families.2.share=3",
-                                   "federation.families.3.share=0",
-                                   "federation.families.4.share=4",
-                                   "federation.fail=[0, 3, 9999]",
-                                   "federation.fail_probability=0.2",
-                                   NULL};
+static const char *const many[] = {"federation.devices=10000",        "federation.partition=paper",
+                                   "federation.families.0.share=1",   "federation.families.1.share=2",
+                                   "federation.families.2.share=3",   "federation.families.3.share=0",
+                                   "federation.families.4.share=4",   "federation.fail=[0, 3, 9999]",
+                                   "federation.fail_probability=0.2", NULL};
 
 static void expect_share(const char *what, size_t count, size_t of, double share) {
   double sigma = sqrt((double)of * share * (1.0 - share));
-  cr_assert_float_eq((double)count, (double)of * share, 4.0 * sigma + 1e-9, "%s: %zu of %zu", what, count, of);
+  cr_assert_float_eq((double)count, (double)of * share, 4.0 * sigma + 1e-9, "%s: %zu of %zu", what, count,
+                     of);
 }
 
 Test(population, families_and_failures_are_drawn_with_the_weights_of_the_deck) {
@@ -99,11 +95,11 @@ Test(population, models_hold_the_longer_of_the_two_contexts) {
   tiny_run_close(&t);
 }
 
-static void expect_refused(const char *const *overrides, size_t devices, const char *message) {
+static void expect_refused(const char *const *overrides, void (*spoil)(ef_deck *), const char *message) {
   tiny_run t;
   ef_population p;
   tiny_run_open(&t, NULL, overrides);
-  if (devices > 0) t.deck.federation.devices = (int64_t)devices;
+  if (spoil) spoil(&t.deck);
   size_t blocks = ef_memory_blocks();
   cr_assert_eq(ef_population_make(&t.run, &p), EF_DECK);
   cr_assert_str_eq(ef_message(), message);
@@ -111,20 +107,26 @@ static void expect_refused(const char *const *overrides, size_t devices, const c
   tiny_run_close(&t);
 }
 
+/* The deck refuses these itself; the population does not rely on it. */
+static void fewer_devices(ef_deck *deck) { deck->federation.devices = 3; }
+static void odd_heads(ef_deck *deck) { deck->federation.families[1].heads = 5; }
+
 Test(population, devices_that_are_none_and_models_that_do_not_fit_are_refused) {
-  const char *fail[] = {"federation.fail=[3]", "federation.devices=5", NULL}, *heads[] = {"federation.families.1.heads=5", NULL};
-  expect_refused(fail, 3, "federation.fail: 3 is no device; devices are 0 to 2");
-  expect_refused(heads, 0, "federation.families.1: model: width D 12 is not divisible by 5 heads");
+  const char *fail[] = {"federation.fail=[3]", "federation.devices=5", NULL};
+  expect_refused(fail, fewer_devices, "federation.fail: 3 is no device; devices are 0 to 2");
+  expect_refused(NULL, odd_heads, "federation.families.1: model: width 12 is not divisible by 5 heads");
 }
 
 Test(population, too_few_uploads_or_clusters_are_refused_before_any_training) {
-  const char *failing[] = {"federation.fail=[0, 2]", NULL}, *certain[] = {"federation.fail_probability=1", NULL};
+  const char *failing[] = {"federation.fail=[0, 2]", NULL},
+             *certain[] = {"federation.fail_probability=1", NULL};
   const char *families[] = {"federation.devices=200", NULL};
-  expect_refused(failing, 0,
+  expect_refused(failing, NULL,
                  "2 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
-  expect_refused(certain, 0,
+  expect_refused(certain, NULL,
                  "0 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
-  expect_refused(families, 0,
-                 "fusion.clusters is 4, but devices of 5 families take part and a cluster holds one family: set it to "
-                 "at least 5");
+  expect_refused(
+      families, NULL,
+      "fusion.clusters is 4, but devices of 5 families take part and a cluster holds one family: set it to "
+      "at least 5");
 }

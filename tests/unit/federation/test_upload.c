@@ -110,8 +110,8 @@ Test(upload, what_stays_in_the_part_is_what_arrives) {
       ef_upload_round(&s.t.run, &model);
       write_device(&s, n, &model);
       cr_ok(ef_upload_weights(&s.t.run, &s.population, &s.devices, n, &s.ledger, &arrived));
-      cr_assert_eq(memcmp(model.params, arrived.params, model.table.floats * sizeof(float)), 0, "%s, device %zu",
-                   wires[w], n);
+      cr_assert_eq(memcmp(model.params, arrived.params, model.table.floats * sizeof(float)), 0,
+                   "%s, device %zu", wires[w], n);
       ef_model_free(&model);
       ef_model_free(&arrived);
     }

@@ -40,13 +40,13 @@ Test(plan, frozen_experts_have_no_moments) {
   sample_free(&s);
 }
 
-Test(plan, too_few_devices_are_refused) {
-  const char *overrides[] = {"federation.fail=[0, 2]", NULL};
+Test(plan, more_stages_than_layers_are_refused) {
+  const char *overrides[] = {"fusion.stages=2", NULL};
   sample s;
   sample_make(&s, overrides);
   ef_plan plan;
   cr_expect_eq(ef_plan_make(&s.run, 1, &plan), EF_DECK);
-  cr_expect(strstr(ef_message(), "only 1 of 3 devices"), "%s", ef_message());
+  cr_expect(strstr(ef_message(), "fusion.stages = 2, but the base has 1 layers"), "%s", ef_message());
   sample_free(&s);
 }
 

@@ -75,8 +75,9 @@ Test(block_file, a_shard_reads_its_own_experts) {
     bool held = tensor->expert < 0 || tensor->expert == 1 || tensor->expert == 2;
     cr_assert_eq(of_shard->offset != SIZE_MAX, held, "%s", tensor->name);
     if (!held) continue;
-    cr_assert_eq(memcmp(model.params + tensor->offset, shard.params + of_shard->offset, tensor->count * sizeof(float)),
-                 0, "%s", tensor->name);
+    cr_assert_eq(
+        memcmp(model.params + tensor->offset, shard.params + of_shard->offset, tensor->count * sizeof(float)),
+        0, "%s", tensor->name);
   }
   ef_model_free(&model);
   ef_model_free(&shard);

@@ -19,11 +19,12 @@ static ef_model model_of(ef_family family, bool zero) {
   return model;
 }
 
-static ef_quality quality_of(const ef_model *model, const char *backend, const ef_stream *stream, size_t B, size_t T,
-                             size_t most) {
+static ef_quality quality_of(const ef_model *model, const char *backend, const ef_stream *stream, size_t B,
+                             size_t T, size_t most) {
   ef_evaluator e;
   ef_quality q;
-  cr_assert_eq(ef_evaluator_create(&model->dims, ef_kernels_find(backend), B, T, NULL, &e), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_evaluator_create(&model->dims, ef_kernels_find(backend), B, T, NULL, &e), EF_OK, "%s",
+               ef_message());
   cr_assert_eq(ef_evaluate(&e, model, stream, most, &q), EF_OK, "%s", ef_message());
   ef_evaluator_free(&e);
   return q;
@@ -73,7 +74,8 @@ static ef_quality by_hand(const ef_model *model, const ef_stream *s, size_t T) {
   ef_quality q = {0};
   ef_pass *pass;
   float logits[TINY_V];
-  cr_assert_eq(ef_pass_create(&model->dims, ef_kernels_find("ref"), EF_PASS_EVAL, 1, T, false, NULL, &pass), EF_OK);
+  cr_assert_eq(ef_pass_create(&model->dims, ef_kernels_find("ref"), EF_PASS_EVAL, 1, T, false, NULL, &pass),
+               EF_OK);
   for (size_t at = 0; at + 1 < s->count; at += T) {
     size_t n = s->count - 1 - at < T ? s->count - 1 - at : T;
     cr_assert_eq(ef_forward(pass, model, s->ids + at, 1, n), EF_OK);

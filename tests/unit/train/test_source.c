@@ -10,7 +10,8 @@ enum { T = TINY_T, B = 7, DRAWS = 10000 };
 static int32_t general_ids[50], own_ids[50];
 static const ef_stream general = {.ids = general_ids, .count = 50}, own = {.ids = own_ids, .count = 50};
 
-/* General text is of ids 100 .. 149, the own text of 200 .. 249: every window tells its stream and its place. */
+/* General text is of ids 100 .. 149, the own text of 200 .. 249: every window tells its stream and its place.
+ */
 static ef_source source_of(double share) {
   for (int32_t i = 0; i < 50; i++) {
     general_ids[i] = 100 + i;

@@ -14,9 +14,11 @@ enum { PERIOD = 5, COUNT = 60, MOST_STEPS = 200 };
 
 #define cr_ok(expr) cr_assert_eq((expr), EF_OK, "%s", ef_message())
 
-/* a b c d e a b c ...; and the same backwards, which a model that learns the first one foresees worse and worse. */
+/* a b c d e a b c ...; and the same backwards, which a model that learns the first one foresees worse and
+ * worse. */
 static int32_t forward_ids[COUNT], backward_ids[COUNT];
-static const ef_stream forward = {.ids = forward_ids, .count = COUNT}, backward = {.ids = backward_ids, .count = COUNT};
+static const ef_stream forward = {.ids = forward_ids, .count = COUNT},
+                       backward = {.ids = backward_ids, .count = COUNT};
 
 static tiny_run t;
 static const ef_part_key key = {.kind = EF_UNIT_DEVICE, .index = 3, .sections = "text,federation"};
@@ -88,7 +90,8 @@ Test(trainer, learns_a_periodic_text_and_allocates_nothing_on_the_way) {
   release(&trainer, &model);
 }
 
-/* Walks to the end with a snapshot after every step; returns the step whose look was the best by the history. */
+/* Walks to the end with a snapshot after every step; returns the step whose look was the best by the history.
+ */
 static size_t walk(ef_trainer *trainer, float *snapshots) {
   size_t n = trainer->model->table.floats, best = 0;
   float least = INFINITY;
@@ -160,9 +163,10 @@ Test(trainer, no_steps_change_nothing) {
 
 static bool same_state(const ef_trainer *a, const ef_trainer *b) {
   size_t n = a->model->table.floats;
-  return a->step == b->step && a->best_step == b->best_step && a->best_loss == b->best_loss && a->stale == b->stale &&
-         a->ended == b->ended && a->history.count == b->history.count && same(a->model->params, b->model->params, n) &&
-         same(a->m, b->m, n) && same(a->v, b->v, n) && (a->best_step == 0 || same(a->best, b->best, n)) &&
+  return a->step == b->step && a->best_step == b->best_step && a->best_loss == b->best_loss &&
+         a->stale == b->stale && a->ended == b->ended && a->history.count == b->history.count &&
+         same(a->model->params, b->model->params, n) && same(a->m, b->m, n) && same(a->v, b->v, n) &&
+         (a->best_step == 0 || same(a->best, b->best, n)) &&
          same(a->history.rows[0], b->history.rows[0], a->history.count * EF_HISTORY_COLUMNS);
 }
 
