@@ -183,12 +183,23 @@ static ef_status finish_numbers(ef_run *run) {
                  run->folder);
 }
 
+/* Cuts the text and opens the run. The clock starts before, and a signal that comes meanwhile is not lost. */
+static ef_status open_run(ef_par *par, const ef_launch *launch, ef_run *run) {
+  ef_stop early;
+  EF_TRY(ef_agree(par, ef_stop_setup(&early, NULL, launch->deck->run.time_limit)));
+  EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
+  ef_stop_poll(&early);
+  EF_TRY(ef_run_open(par, launch->deck, launch->folder, run));
+  run->stop.started = early.started;
+  run->stop.polled = early.polled;
+  return EF_OK;
+}
+
 ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   ef_run run = {0};
   char newest[PATH_BYTES];
   EF_TRY(ef_agree(par, ef_par_root(par) ? open_folder(launch) : EF_OK));
-  EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
-  EF_TRY(ef_run_open(par, launch->deck, launch->folder, &run));
+  EF_TRY(open_run(par, launch, &run));
   ef_status status = ef_checkpoint_newest(&run, newest, sizeof newest);
   if (status == EF_OK) status = ef_agree(par, ef_par_root(par) ? keep_deck(launch) : EF_OK);
   if (status == EF_OK) status = ef_plan_note(&run);

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Decks that cannot be meant: code 3, one line that names file, line and key, and nothing written.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 bad=$work/bad.yaml

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hugging Face folders that lie: code 4, one line that names the field or the tensor, and no output file.
 # The good folder is a small llama made here, byte by byte, so that every lie can be told.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 config='{"model_type": "llama", "vocab_size": 8, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -10,13 +11,13 @@ layer=model.layers.0
 names=(model.embed_tokens "$layer.self_attn.q_proj" "$layer.self_attn.k_proj" "$layer.self_attn.v_proj"
   "$layer.self_attn.o_proj" "$layer.mlp.gate_proj" "$layer.mlp.up_proj" "$layer.mlp.down_proj" "$layer.input_layernorm"
   "$layer.post_attention_layernorm" model.norm lm_head)
-shapes=(8,4 4,4 4,4 4,4 4,4 8,4 8,4 4,8 4 4 4 8,4)
+shapes=(8x4 4x4 4x4 4x4 4x4 8x4 8x4 4x8 4 4 4 8x4)
 
 # The entries of the header, one a line: "NAME" TYPE SHAPE BEGIN END; scripts below edit this list.
 entries() {
   local i begin=0 bytes
   for i in "${!names[@]}"; do
-    bytes=$((4 * ${shapes[i]/,/*}))
+    bytes=$((4 * ${shapes[i]/x/*}))
     echo "${names[i]}.weight F32 ${shapes[i]} $begin $((begin + bytes))"
     begin=$((begin + bytes))
   done
@@ -26,7 +27,7 @@ json() {
   local name type shape begin end comma=''
   printf '{'
   while read -r name type shape begin end; do
-    printf '%s"%s": {"dtype": "%s", "shape": [%s], "data_offsets": [%s, %s]}' "$comma" "$name" "$type" "$shape" "$begin" \
+    printf '%s"%s": {"dtype": "%s", "shape": [%s], "data_offsets": [%s, %s]}' "$comma" "$name" "$type" "${shape/x/, }" "$begin" \
       "$end"
     comma=', '
   done
@@ -134,15 +135,15 @@ printf 'abc' >"$work/model/model.safetensors"
 refused_import 'model.safetensors: .*too short'
 
 q="$layer.self_attn.q_proj.weight"
-listed "s/^$q F32 4,4 128 192/$q F32 4,4 112 176/" 'model.safetensors: '
-listed "s/^$q F32 4,4 128 192/$q F32 4,4 132 196/" 'model.safetensors: '
-listed "s/^$q F32 4,4 128 192/$q F32 4,4 192 128/" "$q"
-listed "s/^$q F32 4,4 128 192/$q F32 4,4 128 188/" "$q"
-listed "s/^$q F32 4,4 128 192/$q F99 4,4 128 192/" "$q"
-listed "s/^$q F32 4,4 128 192/$q F32 -4,-4 128 192/" "$q"
-listed "s/^$q F32 4,4 128 192/$q I32 4,4 128 192/" "$q"
-listed "s/^$q F32 4,4 128 192/$q F32 2,8 128 192/" "$q"
-listed "s/^$q F32 4,4 128 192/$q F32 16 128 192/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F32 4x4 112 176/" 'model.safetensors: '
+listed "s/^$q F32 4x4 128 192/$q F32 4x4 132 196/" 'model.safetensors: '
+listed "s/^$q F32 4x4 128 192/$q F32 4x4 192 128/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F32 4x4 128 188/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F99 4x4 128 192/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F32 -4x-4 128 192/" "$q"
+listed "s/^$q F32 4x4 128 192/$q I32 4x4 128 192/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F32 2x8 128 192/" "$q"
+listed "s/^$q F32 4x4 128 192/$q F32 16 128 192/" "$q"
 listed "s/^$q /$layer.self_attn.x_proj.weight /" "$layer.self_attn.(x|q)_proj.weight"
 listed "s/^$q /$layer.self_attn.k_proj.weight /" "k_proj.weight|not JSON|duplicate"
 folder "$config" "$(entries | sed '$d' | json)" '' 816

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Text that cannot be used: code 4, one line with file and line, and no run in the folder: the same command works
 # when the text is mended.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 text=$work/text

@@ -1,16 +1,26 @@
 #!/bin/bash
 # The same deck and seed give the same checkpoint, bit for bit, on 1, 2, 3 and 4 ranks; another seed does not.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-for recipe in extended paper; do
-  settings=(-q --set "fusion.recipe=$recipe")
-  [ "$recipe" = extended ] || settings+=(--set global.family=deepseek_moe --set global.dense_first=1)
-  for ranks in 1 2 3 4; do
-    edgefuse_on "$ranks" train "$deck" --out "$work/$recipe-$ranks" "${settings[@]}"
-    ends 0
-    [ "$ranks" -eq 1 ] || same "$work/$recipe-1" "$work/$recipe-$ranks"
+# compared NAME RANKS... -- SETTING...: runs on these numbers of ranks, the first against each other.
+compared() {
+  local name=$1 first=$2 ranks counts=()
+  shift
+  while [ "$1" != -- ]; do
+    counts+=("$1")
+    shift
   done
-done
+  shift
+  for ranks in "${counts[@]}"; do
+    edgefuse_on "$ranks" train "$deck" --out "$work/$name-$ranks" -q "$@"
+    ends 0
+    [ "$ranks" -eq "$first" ] || same "$work/$name-$first" "$work/$name-$ranks"
+  done
+}
+
+compared extended 1 2 3 4 -- --set fusion.recipe=extended
+compared paper 1 4 -- --set fusion.recipe=paper --set global.family=deepseek_moe --set global.dense_first=1
 
 edgefuse train "$deck" --out "$work/alone" -q --set fusion.recipe=extended
 ends 0

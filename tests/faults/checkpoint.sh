@@ -1,5 +1,6 @@
 #!/bin/bash
 # Checkpoints: whole ones verify; damaged, cut, newer and foreign ones are refused with code 5 and the reason.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 out=$work/run

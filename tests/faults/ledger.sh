@@ -1,5 +1,6 @@
 #!/bin/bash
 # Every byte that devices send is counted, and the count is the closed formula; who failed to send is named.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # total FOLDER KEY: a number of the object "communication" in report.json.

@@ -71,19 +71,21 @@ start() {
 }
 running() { kill -0 "$background" 2>/dev/null; }
 
-# Waits for the run in the background; its exit code in $code.
+# Waits for the run in the background; its exit code in $code. The shell's own words about its death are dropped.
 collect() {
-  local patience=1200
-  while running && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
-  [ "$patience" -gt 0 ] || kill -KILL -- "-$background"
-  wait "$background" 2>/dev/null
-  code=$?
+  {
+    local patience=1200
+    while running && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
+    [ "$patience" -gt 0 ] || kill -KILL -- "-$background"
+    wait "$background"
+    code=$?
+  } 2>/dev/null
   background=''
 }
 
-# Waits until a file holds a pattern, or the run in the background is over.
-wait_for() { # FILE PATTERN
-  while running && ! grep -q -- "$2" "$1" 2>/dev/null; do sleep 0.02; done
+# Waits until a file holds a pattern in a line after the first LINES, or the run in the background is over.
+wait_for() { # FILE LINES PATTERN
+  while running && ! tail -n "+$(($2 + 1))" "$1" 2>/dev/null | grep -q -- "$3"; do sleep 0.02; done
 }
 
 # ---- checks --------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The machine fails: no permission, no space, too many ranks. Code 6 and one line; what was saved before stays whole.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # ---- folders -------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Whatever ends a run, it goes on from there and ends with the bits of a run that nothing ended.
+# shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-sed -i 's/^  seed: 1/  seed: 1\n  checkpoint_every: 0/' "$deck"
+sed -i 's/^  seed: 1/  seed: 1\n  checkpoint_every: 0.05/' "$deck"
 reference=$work/reference
 RANDOM=20 # the same moments in every run of this script
 
@@ -72,29 +73,27 @@ stopped() {
   absent "$1/stop" "$1/report.json"
 }
 
-# phase_done FOLDER PHASE: waits for the end of a phase of the run in the background.
-phase_done() { wait_for "$1/metrics.jsonl" "\"$2\""; }
+# signal SIGNAL RANKS FOLDER PHASE: starts or resumes a run and sends the signal when this start ended the phase.
+signal() {
+  local log=$3/metrics.jsonl lines=0
+  [ ! -e "$log" ] || lines=$(wc -l <"$log")
+  start "$2" train "$deck" --out "$3" -q --resume
+  wait_for "$log" "$lines" "\"$4\""
+  if [ "$1" = file ]; then : >"$3/stop"; else kill "-$1" "$background"; fi
+  collect
+}
 
-# SIGUSR1 to mpirun in the devices' training; goes on with 3 ranks, stops in the tuning, and ends on one rank.
-start 2 train "$deck" --out "$work/usr1" -q
-phase_done "$work/usr1" 'family starts'
-kill -USR1 "$background"
-collect
+# SIGUSR1 to mpirun in the devices' training; goes on with 3 ranks, stops in the control, and ends on one rank.
+signal USR1 2 "$work/usr1" 'family starts'
 stopped "$work/usr1" SIGUSR1
-start 3 train "$deck" --out "$work/usr1" -q --resume
-phase_done "$work/usr1" distillation
-kill -USR1 "$background"
-collect
+signal USR1 3 "$work/usr1" distillation
 stopped "$work/usr1" SIGUSR1
 edgefuse train "$deck" --out "$work/usr1" -q --resume
 ends 0
 as_reference "$work/usr1"
 
 # The stop file.
-start 2 train "$deck" --out "$work/file" -q
-phase_done "$work/file" 'local training'
-: >"$work/file/stop"
-collect
+signal file 2 "$work/file" 'local training'
 stopped "$work/file" 'stop file'
 edgefuse_on 2 train "$deck" --out "$work/file" -q --resume
 ends 0
@@ -107,27 +106,21 @@ edgefuse_on 4 train "$deck" --out "$work/limit" -q --resume
 ends 0
 as_reference "$work/limit"
 
-# SIGTERM, without mpirun, in the control and again in the tuning.
-start 0 train "$deck" --out "$work/term" -q
-phase_done "$work/term" distillation
-kill -TERM "$background"
-collect
+# SIGTERM, without mpirun, in the control and in the tuning.
+signal TERM 0 "$work/term" distillation
 stopped "$work/term" SIGTERM
-start 0 train "$deck" --out "$work/term" -q --resume
-phase_done "$work/term" '"merge'
-kill -TERM "$background"
-collect
-[ "$code" -eq 0 ] || stopped "$work/term" SIGTERM
+signal TERM 0 "$work/term" merge
+stopped "$work/term" SIGTERM
 edgefuse train "$deck" --out "$work/term" -q --resume
 ends 0
 as_reference "$work/term"
 
-# A signal before the text is ready is no loss: the same command starts again.
+# A signal while the text is cut is not lost.
 start 0 train "$deck" --out "$work/early" -q
-sleep 0.05
+while running && [ ! -d "$work/early/tokens" ]; do sleep 0.005; done
 kill -USR1 "$background"
 collect
-ends 75 'stopped by SIGUSR1'
+stopped "$work/early" SIGUSR1
 edgefuse train "$deck" --out "$work/early" -q --resume
 ends 0
 as_reference "$work/early"
