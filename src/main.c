@@ -11,8 +11,8 @@
 /* How long a rank that failed waits for the others before it concludes that they cannot come. */
 enum { PATIENCE_MS = 5000, LOOK_MS = 2 };
 
-/* A freed block of this size goes back to the system at once, so that the resident peak is that of the plan; glibc would
- * raise its threshold as blocks are freed. */
+/* A freed block of this size goes back to the system at once, so that the resident peak is that of the plan;
+ * glibc would raise its threshold as blocks are freed. */
 enum { BIG_BLOCK = 1 << 17 };
 
 /* The release build tolerates a leak with a warning; in a debug build it is a fault. */

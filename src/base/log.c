@@ -11,9 +11,7 @@ void ef_log_setup(ef_log_level level, bool speaks) {
   log_speaks = speaks;
 }
 
-bool ef_log_on(ef_log_level level) {
-  return level <= log_level && (log_speaks || log_level == EF_LOG_DEBUG);
-}
+bool ef_log_on(ef_log_level level) { return level <= log_level && (log_speaks || log_level == EF_LOG_DEBUG); }
 
 static void print_line(const char *prefix, const char *fmt, va_list args) {
   char line[2048];

@@ -1,6 +1,7 @@
 /* Messages for people, on standard error. Standard output belongs to the result of a command (--json).
  *
- * Only the root rank speaks, unless EF_LOG_DEBUG is on. The level is the one piece of process-wide state here.
+ * Only the root rank speaks, unless EF_LOG_DEBUG is on. The level is the one piece of process-wide state
+ * here.
  */
 #pragma once
 

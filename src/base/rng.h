@@ -1,6 +1,6 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as
- * 1, 2, 3", SC 2011). There is no hidden state: a stream is named by (seed, purpose, unit, step) and its n-th
- * number is a pure function of those. So results do not depend on the number of ranks or on a restart.
+/* Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
+ * as 1, 2, 3", SC 2011). There is no hidden state: a stream is named by (seed, purpose, unit, step) and its
+ * n-th number is a pure function of those. So results do not depend on the number of ranks or on a restart.
  */
 #pragma once
 
@@ -14,7 +14,7 @@ typedef enum ef_purpose {
   EF_RNG_PARTITION,  /* documents to devices */
   EF_RNG_FAMILY,     /* family of each device */
   EF_RNG_BATCH,      /* training windows; unit = trained unit, step = optimiser step */
-  EF_RNG_MIXTURE,   /* stream that a window comes from; unit = trained unit and window */
+  EF_RNG_MIXTURE,    /* stream that a window comes from; unit = trained unit and window */
   EF_RNG_DROPOUT,    /* devices that fail to upload */
   EF_RNG_PROJECTION, /* projection of the data embedding */
   EF_RNG_KMEANS,     /* k-means seeding; step = restart */
@@ -37,7 +37,7 @@ void ef_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]
 ef_rng ef_rng_stream(uint64_t seed, ef_purpose purpose, uint64_t unit, uint32_t step);
 
 uint32_t ef_rng_u32(ef_rng *rng);
-double ef_rng_uniform(ef_rng *rng);               /* [0, 1), 53 bits */
-uint64_t ef_rng_below(ef_rng *rng, uint64_t n);   /* 0 .. n-1, unbiased; n > 0 */
-double ef_rng_normal(ef_rng *rng);                /* mean 0, variance 1 (Box-Muller) */
-double ef_rng_gamma(ef_rng *rng, double shape);   /* scale 1 (Marsaglia and Tsang 2000); shape > 0 */
+double ef_rng_uniform(ef_rng *rng);             /* [0, 1), 53 bits */
+uint64_t ef_rng_below(ef_rng *rng, uint64_t n); /* 0 .. n-1, unbiased; n > 0 */
+double ef_rng_normal(ef_rng *rng);              /* mean 0, variance 1 (Box-Muller) */
+double ef_rng_gamma(ef_rng *rng, double shape); /* scale 1 (Marsaglia and Tsang 2000); shape > 0 */

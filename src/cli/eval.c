@@ -50,7 +50,8 @@ static ef_status load_model(const ef_par *par, const char *path, evaluation *e) 
   EF_TRY(ef_h5_open(path, NULL, &file));
   ef_status status = EF_OK;
   EF_GO(ef_model_file_dims(file, &dims));
-  size_t first = ef_block_first(dims.E, par->size, par->rank), next = ef_block_first(dims.E, par->size, par->rank + 1);
+  size_t first = ef_block_first(dims.E, par->size, par->rank),
+         next = ef_block_first(dims.E, par->size, par->rank + 1);
   EF_GO(ef_model_create_shard(&dims, first, next - first, &e->model));
   EF_GO(ef_model_file_read(file, &e->model));
   EF_GO(ef_model_file_source(file, &e->model.table, &e->source));
@@ -79,7 +80,8 @@ static ef_status append(const evaluation *e, const ef_document *document, ef_str
 }
 
 static ef_status load_text(const eval_options *options, evaluation *e) {
-  for (size_t i = 0; i < options->file_count; i++) EF_TRY(ef_corpus_read(&e->corpus, options->files[i], false));
+  for (size_t i = 0; i < options->file_count; i++)
+    EF_TRY(ef_corpus_read(&e->corpus, options->files[i], false));
   EF_TRY(EF_NEW(e->streams, e->corpus.domain_count));
   EF_TRY(EF_NEW(e->quality, e->corpus.domain_count));
   for (size_t i = 0; i < e->corpus.count; i++) {
@@ -92,12 +94,13 @@ static ef_status load_text(const eval_options *options, evaluation *e) {
 static ef_status print(const ef_cli *cli, const evaluation *e) {
   size_t domains = e->corpus.domain_count;
   if (cli->json) return ef_cli_print_json(ef_quality_table_json(e->quality, e->corpus.domains, domains));
-  printf("%-24s %15s %12s %10s %12s %10s\n", "domain", "log_perplexity", "perplexity", "accuracy", "bits/byte", "tokens");
+  printf("%-24s %15s %12s %10s %12s %10s\n", "domain", "log_perplexity", "perplexity", "accuracy",
+         "bits/byte", "tokens");
   for (size_t d = 0; d <= domains; d++) {
     ef_quality q = d < domains ? e->quality[d] : ef_quality_total(e->quality, domains);
     double nll = ef_log_perplexity(&q);
-    printf("%-24s %15.4f %12.3f %10.4f %12.4f %10zu\n", d < domains ? e->corpus.domains[d] : "all", nll, exp(nll),
-           ef_token_accuracy(&q), ef_bits_per_byte(&q), q.tokens);
+    printf("%-24s %15.4f %12.3f %10.4f %12.4f %10zu\n", d < domains ? e->corpus.domains[d] : "all", nll,
+           exp(nll), ef_token_accuracy(&q), ef_bits_per_byte(&q), q.tokens);
   }
   return EF_OK;
 }
@@ -130,8 +133,10 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     options->files[options->file_count++] = arg;
     return 0;
   case ARGP_KEY_ARG: /* the checkpoint, then what follows --text */
-    if (options->checkpoint) options->files[options->file_count++] = arg;
-    else options->checkpoint = arg;
+    if (options->checkpoint)
+      options->files[options->file_count++] = arg;
+    else
+      options->checkpoint = arg;
     return 0;
   default:
     return ARGP_ERR_UNKNOWN;
@@ -145,18 +150,20 @@ ef_status ef_cli_eval(ef_cli *cli, int argc, char **argv) {
       {"batch", KEY_BATCH, "N", 0, "windows computed together (default 8)", 0},
       {"backend", KEY_BACKEND, "NAME", 0, "kernels: blas (default), ref, guard, guard:ref", 0},
       {0}};
-  static const struct argp argp = {.options = list,
-                                   .parser = parse,
-                                   .args_doc = "CHECKPOINT",
-                                   .doc = "Token perplexity, token accuracy and bits per byte of a text, by domain "
-                                          "and in all. Every token is scored once, in windows that do not overlap."};
+  static const struct argp argp = {
+      .options = list,
+      .parser = parse,
+      .args_doc = "CHECKPOINT",
+      .doc = "Token perplexity, token accuracy and bits per byte of a text, by domain "
+             "and in all. Every token is scored once, in windows that do not overlap."};
   eval_options options = {.backend = "blas", .batch = 8};
   evaluation e = {0};
   bool help;
   EF_TRY(EF_NEW(options.files, (size_t)argc));
   ef_status status = ef_cli_parse(cli, &argp, argc, argv, &options, &help);
   if (status == EF_OK && !help) {
-    status = EF_CHECK(options.checkpoint && options.file_count > 0, EF_USAGE, "eval: wants CHECKPOINT --text FILE...");
+    status = EF_CHECK(options.checkpoint && options.file_count > 0, EF_USAGE,
+                      "eval: wants CHECKPOINT --text FILE...");
     if (status == EF_OK) status = evaluate(cli, &options, &e);
   }
   release(&e);

@@ -27,18 +27,18 @@ static void sum_splits(const ef_tokens *t, split_sum sums[EF_SPLIT_COUNT]) {
 }
 
 static void print_json(const char *path, const ef_tokens *t, const split_sum *sums) {
-  printf("{\"file\": \"%s\", \"vocabulary\": %zu, \"documents\": %zu, \"duplicates\": %zu, \"hash\": \"%s\"", path,
-         t->vocabulary, t->documents, t->duplicates, t->hash);
+  printf("{\"file\": \"%s\", \"vocabulary\": %zu, \"documents\": %zu, \"duplicates\": %zu, \"hash\": \"%s\"",
+         path, t->vocabulary, t->documents, t->duplicates, t->hash);
   for (size_t i = 0; i < EF_SPLIT_COUNT; i++) {
-    printf(", \"%s\": {\"documents\": %zu, \"tokens\": %lld, \"bytes\": %lld}", split_names[i], sums[i].documents,
-           (long long)sums[i].tokens, (long long)sums[i].bytes);
+    printf(", \"%s\": {\"documents\": %zu, \"tokens\": %lld, \"bytes\": %lld}", split_names[i],
+           sums[i].documents, (long long)sums[i].tokens, (long long)sums[i].bytes);
   }
   puts("}");
 }
 
 static void print_table(const char *path, const ef_tokens *t, const split_sum *sums) {
-  printf("%s: vocabulary %zu, %zu documents, %zu exact duplicates dropped\n", path, t->vocabulary, t->documents,
-         t->duplicates);
+  printf("%s: vocabulary %zu, %zu documents, %zu exact duplicates dropped\n", path, t->vocabulary,
+         t->documents, t->duplicates);
   printf("%-12s %10s %12s %12s %14s\n", "split", "documents", "tokens", "bytes", "bytes/token");
   for (size_t i = 0; i < EF_SPLIT_COUNT; i++) {
     const split_sum *s = &sums[i];
@@ -54,8 +54,10 @@ static ef_status show(const ef_cli *cli, const char *folder) {
   EF_TRY(ef_tokens_open(path, &tokens));
   split_sum sums[EF_SPLIT_COUNT] = {{0}};
   sum_splits(&tokens, sums);
-  if (cli->json) print_json(path, &tokens, sums);
-  else print_table(path, &tokens, sums);
+  if (cli->json)
+    print_json(path, &tokens, sums);
+  else
+    print_table(path, &tokens, sums);
   ef_tokens_free(&tokens);
   return EF_OK;
 }
@@ -63,11 +65,12 @@ static ef_status show(const ef_cli *cli, const char *folder) {
 ef_status ef_cli_prepare(ef_cli *cli, int argc, char **argv) {
   static const struct argp_option options[] = {
       {"out", 'o', "DIR", 0, "run folder (default: runs/<name of the deck>)", 0}, {0}};
-  static const struct argp argp = {.options = options,
-                                   .parser = parse,
-                                   .args_doc = "DECK",
-                                   .doc = "Reads the corpora of the deck, trains the tokenizer on the public text, and "
-                                          "writes the token file that train uses."};
+  static const struct argp argp = {
+      .options = options,
+      .parser = parse,
+      .args_doc = "DECK",
+      .doc = "Reads the corpora of the deck, trains the tokenizer on the public text, and "
+             "writes the token file that train uses."};
   const char *out = NULL;
   char folder[2048];
   bool help;

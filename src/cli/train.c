@@ -65,7 +65,8 @@ static ef_status print_report(const char *out) {
 
 static ef_status train(ef_cli *cli, const train_arguments *a, const ef_deck *deck, const char *out) {
   const ef_method *method = ef_method_find(a->method);
-  EF_TRY(EF_CHECK(method, EF_USAGE, "--method %s: no such method; edgefuse knows: %s", a->method, ef_method_names()));
+  EF_TRY(EF_CHECK(method, EF_USAGE, "--method %s: no such method; edgefuse knows: %s", a->method,
+                  ef_method_names()));
   ef_launch launch = {.deck = deck, .method = method, .folder = out, .resume = a->resume, .json = cli->json};
   if (a->dry_run) return ef_launch_plan(cli->par, &launch);
   EF_TRY(ef_launch_run(cli->par, &launch));

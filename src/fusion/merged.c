@@ -7,6 +7,7 @@
 #include "par/units.h"
 #include "train/block_file.h"
 #include "train/events.h"
+#include "train/model_file.h"
 #include "train/trainer_file.h"
 
 static ef_part_key merged_key(ef_merge_of of) {
@@ -24,7 +25,7 @@ static ef_status load_bases(const ef_run *run, const ef_bases *bases, ef_merge_o
 
 static ef_status write_parameters(void *ctx, ef_h5 *file) {
   const ef_model *moe = ctx;
-  return ef_block_write(file, "/model", &moe->table, moe->params, EF_BLOCK_ALL, true, "parameter");
+  return ef_model_file_write_made(file, moe);
 }
 
 /* The copies of one start are alike: only neutral routers make sense there. */

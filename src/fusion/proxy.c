@@ -1,8 +1,8 @@
 #include "fusion/proxy.h"
 
 #include "base/memory.h"
-#include "train/block_file.h"
 #include "train/measure.h"
+#include "train/model_file.h"
 #include "train/record.h"
 #include <math.h>
 
@@ -49,8 +49,7 @@ static ef_status write_mean(void *ctx, ef_h5 *file) {
     rows[3 * m + 2] = (int64_t)up[EF_MSG_EMBEDDING];
   }
   ef_h5_array array = bytes_array(c->members);
-  EF_GO(ef_block_write(file, "/model", &mean->table, mean->params, EF_BLOCK_ALL, true,
-                       "mean of the members' parameters"));
+  EF_GO(ef_model_file_write_made(file, mean));
   EF_GO(ef_h5_write(file, &array, rows));
 done:
   ef_free(rows);
@@ -161,7 +160,7 @@ static ef_status write_proxy(void *ctx, ef_h5 *file) {
   const proxy_content *content = ctx;
   const ef_model *proxy = content->proxy;
   ef_records records = records_of(content->guard);
-  EF_TRY(ef_block_write(file, "/model", &proxy->table, proxy->params, EF_BLOCK_ALL, true, "parameter"));
+  EF_TRY(ef_model_file_write_made(file, proxy));
   return ef_record_write(&records, content->index, file);
 }
 

@@ -5,7 +5,8 @@ static size_t server_steps(const ef_deck *deck) {
   return (size_t)(deck->fusion.clusters * deck->fusion.steps + deck->tune.steps);
 }
 
-/* What the server could have done with the public text alone: copies of the common start, merged and trained. */
+/* What the server could have done with the public text alone: copies of the common start, merged and trained.
+ */
 static ef_status public_only(ef_run *run, ef_outcome *o) {
   if (!run->deck->control.public_only) return EF_OK;
   int64_t steps = run->deck->control.public_steps;

@@ -45,7 +45,8 @@ static ef_status prepare(const ef_deck *deck, const char *path) {
   size_t files = deck->text.files.count, validation = deck->text.validation_files.count;
   char **paths = NULL;
   ef_status status = EF_OK;
-  EF_GO(EF_CHECK(files > 0, EF_DECK, "text.files: no file is named; give at least one JSON-lines or text file"));
+  EF_GO(EF_CHECK(files > 0, EF_DECK,
+                 "text.files: no file is named; give at least one JSON-lines or text file"));
   EF_GO(EF_NEW(paths, files + validation));
   EF_GO(resolve(deck, &deck->text.files, paths));
   EF_GO(resolve(deck, &deck->text.validation_files, paths + files));
@@ -118,13 +119,14 @@ static ef_status open_folder(const ef_launch *launch) {
   char path[PATH_BYTES];
   snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
   EF_TRY(EF_CHECK(launch->resume || !ef_file_exists(path), EF_USAGE,
-                  "%s holds a run: add --resume to go on with it, or name another folder with --out", launch->folder));
+                  "%s holds a run: add --resume to go on with it, or name another folder with --out",
+                  launch->folder));
   EF_TRY(make_folder(launch, "checkpoint"));
   return make_folder(launch, "parts");
 }
 
-/* The deck makes the folder a run, so it comes when deck and text are known to be good and goes when the method
- * refuses it; a resumed run keeps its own until it is known to be the same run. */
+/* The deck makes the folder a run, so it comes when deck and text are known to be good and goes when the
+ * method refuses it; a resumed run keeps its own until it is known to be the same run. */
 static ef_status keep_deck(const ef_launch *launch) {
   char path[PATH_BYTES];
   snprintf(path, sizeof path, "%s/deck.yaml", launch->folder);
@@ -137,7 +139,8 @@ static void forget_deck(const ef_launch *launch) {
   unlink(path);
 }
 
-/* After a stop while units were trained: a checkpoint that says how far the run is; the units' states are parts. */
+/* After a stop while units were trained: a checkpoint that says how far the run is; the units' states are
+ * parts. */
 static ef_status note_stop(ef_run *run) {
   char path[PATH_BYTES];
   size_t steps;
@@ -179,8 +182,8 @@ static ef_status finish_numbers(ef_run *run) {
   if (good[0]) {
     return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "%s; the last good checkpoint is %s", message, good);
   }
-  return ef_fail(EF_NUMBERS, __FILE__, __LINE__, "%s; no checkpoint was made yet, what is good is in %s/parts", message,
-                 run->folder);
+  return ef_fail(EF_NUMBERS, __FILE__, __LINE__,
+                 "%s; no checkpoint was made yet, what is good is in %s/parts", message, run->folder);
 }
 
 /* Cuts the text and opens the run. The clock starts before, and a signal that comes meanwhile is not lost. */

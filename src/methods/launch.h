@@ -15,9 +15,10 @@ typedef struct ef_launch {
 /* Reads and cuts the text into FOLDER/tokens, unless the same text settings made it before. Collective. */
 ef_status ef_launch_prepare(ef_par *par, const ef_deck *deck, const char *folder);
 
-/* The whole run. EF_STOPPED after a clean stop with a checkpoint; EF_USAGE when the folder holds a run and resume was not asked
- * for; EF_CHECKPOINT when it holds another run. Collective. */
+/* The whole run. EF_STOPPED after a clean stop with a checkpoint; EF_USAGE when the folder holds a run and
+ * resume was not asked for; EF_CHECKPOINT when it holds another run. Collective. */
 ef_status ef_launch_run(ef_par *par, const ef_launch *launch);
 
-/* Checks deck and text and prints the plan; the folder is not made (the text is cut into a temporary one). Collective. */
+/* Checks deck and text and prints the plan; the folder is not made (the text is cut into a temporary one).
+ * Collective. */
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch);

@@ -3,7 +3,8 @@
 #include <string.h>
 
 const ef_method ef_methods[] = {
-    {"deepfusion", "one upload per device, knowledge clusters, view-aligned distillation, merge, tuning", ef_deepfusion},
+    {"deepfusion", "one upload per device, knowledge clusters, view-aligned distillation, merge, tuning",
+     ef_deepfusion},
     {NULL, NULL, NULL},
 };
 

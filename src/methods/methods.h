@@ -1,4 +1,5 @@
-/* The methods that train a global model from a federation: one table, one file each, the same outcome and report.
+/* The methods that train a global model from a federation: one table, one file each, the same outcome and
+ * report.
  */
 #pragma once
 

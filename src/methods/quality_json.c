@@ -8,8 +8,8 @@ json_t *ef_number_json(double x) { return isfinite(x) ? json_real(x) : json_null
 json_t *ef_quality_json(const ef_quality *q) {
   double nll = ef_log_perplexity(q);
   return json_pack("{s:o, s:o, s:o, s:o, s:I}", "log_perplexity", ef_number_json(nll), "perplexity",
-                   ef_number_json(exp(nll)), "token_accuracy", ef_number_json(ef_token_accuracy(q)), "bits_per_byte",
-                   ef_number_json(ef_bits_per_byte(q)), "tokens", (json_int_t)q->tokens);
+                   ef_number_json(exp(nll)), "token_accuracy", ef_number_json(ef_token_accuracy(q)),
+                   "bits_per_byte", ef_number_json(ef_bits_per_byte(q)), "tokens", (json_int_t)q->tokens);
 }
 
 json_t *ef_quality_table_json(const ef_quality *by_domain, char *const *domains, size_t count) {

@@ -1,5 +1,5 @@
-/* Qualities as JSON: one object {"log_perplexity", "perplexity", "token_accuracy", "bits_per_byte", "tokens"}, null where a
- * number is not known; and a table of them by domain, with "all" as their sum.
+/* Qualities as JSON: one object {"log_perplexity", "perplexity", "token_accuracy", "bits_per_byte",
+ * "tokens"}, null where a number is not known; and a table of them by domain, with "all" as their sum.
  */
 #pragma once
 

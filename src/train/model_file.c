@@ -67,6 +67,14 @@ ef_status ef_model_file_write(ef_h5 *file, const ef_model *model, const float *p
   return ef_h5_write(file, &array, params && shared_too ? source->tokenizer : NULL);
 }
 
+ef_status ef_model_file_write_made(ef_h5 *file, const ef_model *model) {
+  ef_model_source source;
+  EF_TRY(ef_model_source_make(model, &source));
+  ef_status status = ef_model_file_write(file, model, model->params, true, &source);
+  ef_model_source_free(&source);
+  return status;
+}
+
 /* ---- reading -------------------------------------------------------------------------------- */
 
 static ef_status read_config(ef_h5 *file, char **config) {

@@ -37,6 +37,9 @@ void ef_model_source_free(ef_model_source *source);
 ef_status ef_model_file_write(ef_h5 *file, const ef_model *model, const float *params, bool shared_too,
                               const ef_model_source *source);
 
+/* The same for a model that was made here and has no tokenizer, in a serial file. Local. */
+ef_status ef_model_file_write_made(ef_h5 *file, const ef_model *model);
+
 /* Dims of the model in a file. EF_CHECKPOINT if it holds none. Local. */
 ef_status ef_model_file_dims(ef_h5 *file, ef_dims *dims);
 /* Parameters of a model whose dims are those of the file; of a shard only the experts that it holds are read,

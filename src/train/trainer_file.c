@@ -2,6 +2,7 @@
 
 #include "train/block_file.h"
 #include "train/events.h"
+#include "train/model_file.h"
 
 static ef_status write_vector(ef_h5 *file, const char *path, size_t n, const float *x,
                               const char *description) {
@@ -114,7 +115,7 @@ ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *train
 static ef_status write_result(void *ctx, ef_h5 *file) {
   const content *c = ctx;
   const ef_model *model = c->trainer->model;
-  EF_TRY(ef_block_write(file, "/model", &model->table, model->params, EF_BLOCK_ALL, true, "parameter"));
+  EF_TRY(ef_model_file_write_made(file, model));
   EF_TRY(ef_history_write(file, &c->trainer->history, true, "training losses"));
   EF_TRY(write_progress(file, c->trainer));
   return c->records ? ef_record_write(c->records, c->unit, file) : EF_OK;

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Path of `name` under the folder of the reference tensors (environment EDGEFUSE_ORACLE, or ../shared/oracle/models
- * beside the source tree); returns false if it is not there. */
+/* Path of `name` under the folder of the reference tensors (environment EDGEFUSE_ORACLE, or
+ * ../shared/oracle/models beside the source tree); returns false if it is not there. */
 bool test_oracle_path(char *path, size_t size, const char *name);
 
 /* Path of `name` under the folder of real text (EDGEFUSE_DATA, or ../shared/data beside the source tree). */
