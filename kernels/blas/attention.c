@@ -51,7 +51,7 @@ static void running_softmax(const ef_block *s, float *S, float *top, float *sum,
 static void attend(ef_block s, const float *q, const float *packed, const float *v, float *out, float *lse,
                    float *S) {
   const size_t h = s.a->h, stride = s.a->H * h, seen = ef_keys_seen(&s);
-  float top[EF_QUERY_BLOCK], sum[EF_QUERY_BLOCK];
+  float top[EF_QUERY_BLOCK] = {0}, sum[EF_QUERY_BLOCK] = {0};
   out += ef_out_offset(&s);
   lse += ef_lse_offset(&s);
   for (s.k0 = 0; s.k0 < seen; s.k0 += EF_KEY_BLOCK) {

@@ -155,6 +155,7 @@ static ef_status measure_step(ef_par *par, const ef_kernels *k, ef_step *step, s
   if (status == EF_OK) status = EF_NEW(seconds, steps);
   EF_GO(ef_agree(par, status));
   EF_GO(sgemm_peak(par, k, work, &before));
+  EF_ASSERT(seconds);
   EF_GO(timed_steps(par, step, steps, seconds, f));
   EF_GO(sgemm_peak(par, k, work, &after));
   f->peak = before > after ? before : after;

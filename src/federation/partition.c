@@ -50,6 +50,7 @@ static ef_status apportion(const double *weight, size_t n, size_t total, size_t 
   ef_remainder *rest;
   double sum = 0;
   size_t base = total >= n ? 1 : 0, left = total - base * n, given = 0;
+  if (n == 0) return EF_OK;
   EF_TRY(EF_NEW(rest, n));
   for (size_t i = 0; i < n; i++) sum += weight[i];
   for (size_t i = 0; i < n; i++) {

@@ -81,7 +81,7 @@ edgefuse diff "$work/before.h5" "$(newest "$out")"
 ends 0
 
 # A damaged newest checkpoint is passed over for the one before it, with a warning; if none is whole, that is an error.
-verdict 'the newest two checkpoints' "$(ls "$out/checkpoint" | wc -l | grep -vx 2)"
+verdict 'the newest two checkpoints' "$(find "$out/checkpoint" -type f | wc -l | grep -vx 2)"
 head -c 5000 "$work/before.h5" >"$whole"
 edgefuse train "$deck" --out "$out" --resume
 ends 0

@@ -12,6 +12,7 @@ began=$(now)
 edgefuse_on 2 train "$deck" --out "$reference" -q
 ends 0
 whole_ms=$((($(now) - began) / 1000000))
+[ "$whole_ms" -le 3000 ] || whole_ms=3000 # a busy machine is no reason to wait longer
 
 # as_reference FOLDER: the run is complete and has the reference's bits.
 as_reference() {
