@@ -64,6 +64,33 @@ static ef_status check_global(const ef_reader *reader) {
   return blame(reader, dense, AT(global.dense_first), AT(global.layers));
 }
 
+/* The shared expert is cut from the mean of the bases' FFNs, so it is no wider than one of them. */
+static ef_status check_shared(const ef_reader *reader) {
+  const ef_deck *deck = reader->deck;
+  int64_t width = deck->global.expert_width * (deck->global.experts / deck->fusion.clusters);
+  ef_status status = EF_CHECK(deck->global.shared_width <= width, EF_DECK,
+                              "global.shared_width (%lld) must be at most the width of a base's FFN, "
+                              "expert_width * experts / clusters (%lld)",
+                              (long long)deck->global.shared_width, (long long)width);
+  return blame(reader, status, AT(global.shared_width), AT(global.expert_width));
+}
+
+/* A stage of view-aligned attention is one block or more, of the base and of every device's model. */
+static ef_status check_stages(const ef_reader *reader) {
+  const ef_deck *deck = reader->deck;
+  if (deck->fusion.alpha == 0.0) return EF_OK;
+  EF_TRY(check_at_most(reader, AT(fusion.stages), AT(global.layers)));
+  for (size_t i = 0; i < deck->federation.family_count; i++) {
+    int64_t layers = deck->federation.families[i].layers;
+    ef_status status =
+        EF_CHECK(deck->fusion.stages <= layers, EF_DECK,
+                 "fusion.stages (%lld) must be at most the layers of federation.families.%zu (%lld)",
+                 (long long)deck->fusion.stages, i, (long long)layers);
+    EF_TRY(blame(reader, status, AT(fusion.stages), AT(federation.families)));
+  }
+  return EF_OK;
+}
+
 static ef_status check_fusion(const ef_reader *reader) {
   EF_TRY(check_at_most(reader, AT(fusion.clusters), AT(federation.devices)));
   EF_TRY(check_at_most(reader, AT(fusion.patch), AT(federation.context)));
@@ -131,5 +158,7 @@ ef_status ef_reader_check(const ef_reader *reader) {
   EF_TRY(check_global(reader));
   EF_TRY(check_fusion(reader));
   EF_TRY(check_failures(reader));
-  return check_families(reader);
+  EF_TRY(check_families(reader));
+  EF_TRY(check_shared(reader));
+  return check_stages(reader);
 }

@@ -211,10 +211,21 @@ static void free_lines(lines *l) {
   ef_free(l->text);
 }
 
+/* Keys of the deck that say how a run is run, not what it computes. */
+static bool steers_only(const char *line) {
+  static const char *const keys[] = {"keep:", "checkpoint_every:", "time_limit:"};
+  line += strspn(line, " ");
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    if (strncmp(line, keys[i], strlen(keys[i])) == 0) return true;
+  }
+  return false;
+}
+
 static void add_line(pair *p, const char *side, size_t number, const char *text) {
-  json_array_append_new(p->deck,
-                        json_pack("{s:s, s:I, s:s}", "side", side, "line", (json_int_t)number, "text", text));
-  p->differs = true;
+  bool counts = !steers_only(text);
+  json_array_append_new(p->deck, json_pack("{s:s, s:I, s:s, s:b}", "side", side, "line", (json_int_t)number,
+                                           "text", text, "counts", counts));
+  p->differs = p->differs || counts;
 }
 
 /* Equal first and last lines are left out; in a middle of equal length only the lines that differ are shown.
@@ -252,10 +263,14 @@ static const char *text_of(const json_t *row, const char *key) {
   return json_string_value(json_object_get(row, key));
 }
 
+static const char *aside(const json_t *row) {
+  return json_is_true(json_object_get(row, "counts")) ? "" : "  (no difference of the state)";
+}
+
 static void print_attribute(json_t *row, FILE *out) {
   char *a = ef_report_plain(json_object_get(row, "a")), *b = ef_report_plain(json_object_get(row, "b"));
   fprintf(out, "attribute %s of %s: %s | %s%s\n", text_of(row, "name"), text_of(row, "object"), a ? a : "",
-          b ? b : "", json_is_true(json_object_get(row, "counts")) ? "" : "  (no difference of the state)");
+          b ? b : "", aside(row));
   free(b);
   free(a);
 }
@@ -284,8 +299,8 @@ static void print_text(const pair *p, FILE *out) {
   json_t *row;
   fprintf(out, "a: %s\nb: %s\n", p->a->path, p->b->path);
   json_array_foreach(p->deck, i, row) {
-    fprintf(out, "deck, line %lld of %s: %s\n", (long long)json_integer_value(json_object_get(row, "line")),
-            text_of(row, "side"), text_of(row, "text"));
+    fprintf(out, "deck, line %lld of %s: %s%s\n", (long long)json_integer_value(json_object_get(row, "line")),
+            text_of(row, "side"), text_of(row, "text"), aside(row));
   }
   json_array_foreach(p->attributes, i, row) { print_attribute(row, out); }
   json_array_foreach(p->tensors, i, row) { print_tensor(row, out); }

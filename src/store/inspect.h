@@ -10,6 +10,6 @@
 ef_status ef_inspect(const char *path, bool verify, bool json, FILE *out);
 
 /* Compares two files by meaning: deck (line by line), attributes of the state, lineage, and tensor by tensor
- * the largest difference in ULP. EF_OK when equal, EF_DIFFERS when not. Attributes "ranks" and "code_*" are
- * shown but are no difference. Local. */
+ * the largest difference in ULP. EF_OK when equal, EF_DIFFERS when not. Shown, but no difference: attributes
+ * "ranks" and "code_*", and the deck's run.keep, run.checkpoint_every and run.time_limit. Local. */
 ef_status ef_diff(const char *a, const char *b, bool json, FILE *out);
