@@ -11,9 +11,3 @@ if [ "${SLURM_JOB_NUM_NODES:-1}" = 1 ]; then
   export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_copy_mechanism:-none}"
 fi
 export OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}" OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-
-# Debian's OpenBLAS does not know newer AMD processors and takes its AVX2 kernels on them; those for AVX-512 are about twice as
-# fast. The choice changes the last bits: keep it the same on all ranks and over restarts.
-if [ -z "${OPENBLAS_CORETYPE:-}" ] && grep -q AuthenticAMD /proc/cpuinfo && grep -q avx512f /proc/cpuinfo; then
-  export OPENBLAS_CORETYPE=SkylakeX
-fi
