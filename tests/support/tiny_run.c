@@ -24,7 +24,7 @@ static const char yaml[] =
     "    - {family: bloom, width: 8, layers: 2, heads: 2}\n"
     "fusion: {clusters: 4, batch: 2, vaa_heads: 2, patch: 4}\n"
     "global: {family: qwen2_moe, width: 8, layers: 2, heads: 2, experts: 4, top_k: 2,\n"
-    "  expert_width: 6, shared_width: 12, context: 8}\n"
+    "  expert_width: 6, shared_width: 6, context: 8}\n"
     "tune: {batch: 2, micro_batch: 1}\n"
     "eval: {batch: 3}\n";
 

@@ -18,7 +18,7 @@ static const char yaml[] = "text: {files: [corpus.jsonl]}\n"
                            "             {family: gpt2, width: 8, layers: 1, heads: 2, ffn: 16}]\n"
                            "fusion: {clusters: 2, steps: 3, batch: 2, stages: 1, patch: 4, vaa_heads: 2}\n"
                            "global: {width: 8, layers: 1, heads: 2, experts: 2, top_k: 1, expert_width: 4,\n"
-                           "         shared_width: 8, context: 8, pretrain_steps: 4}\n"
+                           "         shared_width: 4, context: 8, pretrain_steps: 4}\n"
                            "tune: {steps: 5, batch: 4, micro_batch: 2}\n";
 
 /* ---- text --------------------------------------------------------------------------------------- */

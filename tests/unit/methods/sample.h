@@ -12,7 +12,7 @@ typedef struct sample {
   char folder[256];
 } sample;
 
-enum { SAMPLE_VOCABULARY = 32, LLAMA_PARAMS = 1176, MOE_PARAMS = 1224, MOE_ACTIVE = 1128 };
+enum { SAMPLE_VOCABULARY = 32, LLAMA_PARAMS = 1176, MOE_PARAMS = 1128, MOE_ACTIVE = 1032 };
 
 /* Everything stands in memory; the folder is fresh. `overrides` ends with NULL, or is NULL. */
 void sample_make(sample *s, const char *const *overrides);

@@ -35,7 +35,7 @@ static ef_status write_large(size_t n) {
   ef_status status = ef_h5_create(path, MPI_COMM_NULL, &sample_header, &file);
   ef_h5_array array = {"/x", EF_H5_F32, 1, {n}, "much", "1", "i"};
   for (int i = 0; i < 4 && status == EF_OK; i++) {
-    char name[8];
+    char name[16];
     snprintf(name, sizeof name, "/x%d", i);
     array.path = name;
     status = ef_h5_write(file, &array, x);
