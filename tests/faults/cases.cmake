@@ -4,8 +4,13 @@ target_link_libraries(hdf5_maker PRIVATE hdf5::hdf5 MPI::MPI_C)
 ef_executable_flags(hdf5_maker)
 
 foreach(case bad_deck bad_text bad_model checkpoint machine numbers resume bits ledger)
+  # Many whole runs: too slow under the sanitizers.
+  set(labels faults)
+  if(case MATCHES "resume|bits")
+    list(APPEND labels slow)
+  endif()
   add_test(NAME faults/${case} COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/${case}.sh)
   set_tests_properties(faults/${case} PROPERTIES
     ENVIRONMENT "${EF_TEST_ENV};EDGEFUSE_HDF5_MAKER=$<TARGET_FILE:hdf5_maker>"
-    PROCESSORS 2 TIMEOUT 900 SKIP_RETURN_CODE 77 LABELS faults FAIL_REGULAR_EXPRESSION "${EF_TEST_FAIL}")
+    PROCESSORS 2 TIMEOUT 900 SKIP_RETURN_CODE 77 LABELS "${labels}" FAIL_REGULAR_EXPRESSION "${EF_TEST_FAIL}")
 endforeach()
