@@ -6,7 +6,7 @@ ef_executable_flags(hdf5_maker)
 foreach(case bad_deck bad_text bad_model checkpoint machine numbers resume bits ledger)
   # Many whole runs: too slow under the sanitizers.
   set(labels faults)
-  if(case MATCHES "resume|bits")
+  if(case MATCHES "checkpoint|machine|resume|bits")
     list(APPEND labels slow)
   endif()
   add_test(NAME faults/${case} COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/${case}.sh)
