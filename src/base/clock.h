@@ -4,8 +4,5 @@
 /* Seconds of a monotonic clock. Local. */
 double ef_clock(void);
 
-/* Processor seconds used by this process. Local. */
-double ef_clock_cpu(void);
-
 /* Highest resident bytes of this process so far (getrusage). Local. */
 long long ef_peak_rss(void);

@@ -3,9 +3,6 @@
 
 enum {
   EF_TAG_UPLOAD = 1,
-  EF_TAG_BASE,
-  EF_TAG_PART,
-  EF_TAG_NODE,
   EF_TAG_TREE,         /* open nodes of a tree sum, and its segments */
   EF_TAG_EXCHANGE = 16 /* experts: + EF_TAG_EXCHANGE_KINDS * layer + kind; the last of the list */
 };
