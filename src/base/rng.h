@@ -20,7 +20,11 @@ typedef enum ef_purpose {
   EF_RNG_KMEANS,     /* k-means seeding; step = restart */
   EF_RNG_ROUTER,     /* router initialisation */
   EF_RNG_SAMPLE,     /* text generation; step = position */
-  EF_RNG_TEST        /* tests and benchmarks */
+  EF_RNG_TEST,       /* tests and benchmarks */
+  EF_RNG_COIN,       /* coins of an auction; unit = slot */
+  EF_RNG_TRACE,      /* generated traces; unit = kind of trace */
+  EF_RNG_USER,       /* simulated users of a market; unit = slot, step = user */
+  EF_RNG_AUDIT       /* coins and bidders that an audit tries */
 } ef_purpose;
 
 typedef struct ef_rng {
