@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "deck/nearest.h"
+#include "base/nearest.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  */
 #pragma once
 
+#include "base/nearest.h"
 #include "deck/deck.h"
-#include "deck/nearest.h"
 
 typedef enum ef_kind {
   EF_KIND_INT,
