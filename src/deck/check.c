@@ -1,10 +1,13 @@
 #include "deck/reader.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define AT(member) offsetof(ef_deck, member)
+
+static const double EXIT_WEIGHT_MOST = 1e6; /* as the weights of the other losses */
 
 static bool later(ef_mark a, ef_mark b) {
   return a.override != b.override ? a.override > b.override : a.line > b.line;
@@ -121,6 +124,47 @@ static ef_status check_failures(const ef_reader *reader) {
   return EF_OK;
 }
 
+/* An exit stands behind 1 to L-1 layers; behind all of them stands the last head. */
+static ef_status check_exit_places(const ef_reader *reader) {
+  const ef_list *after = &reader->deck->exits.after;
+  unsigned long last = 0, layers = (unsigned long)reader->deck->global.layers;
+  for (size_t i = 0; i < after->count; i++) {
+    char *end;
+    const char *text = after->items[i];
+    unsigned long n = strtoul(text, &end, 10);
+    bool number = *text >= '0' && *text <= '9' && *end == '\0';
+    ef_status status =
+        EF_CHECK(number && n >= 1 && n < layers, EF_DECK,
+                 "\"%s\" is not a number of layers before an early exit, 1 to %lu (global.layers - 1)", text,
+                 layers - 1);
+    EF_TRY(blame(reader, status, AT(exits.after), AT(global.layers)));
+    status = EF_CHECK(n > last, EF_DECK, "%lu stands behind %lu: the numbers must ascend", n, last);
+    EF_TRY(blame(reader, status, AT(exits.after), AT(exits.after)));
+    last = n;
+  }
+  return EF_OK;
+}
+
+static ef_status check_exit_weights(const ef_reader *reader) {
+  const ef_list *weights = &reader->deck->exits.weights;
+  size_t exits = reader->deck->exits.after.count, count = weights->count;
+  for (size_t i = 0; i < count; i++) {
+    char *end;
+    const char *text = weights->items[i];
+    double weight = strtod(text, &end);
+    bool number = *text && strspn(text, "0123456789+-.eE") == strlen(text) && *end == '\0';
+    ef_status status =
+        EF_CHECK(number && isfinite(weight) && weight >= 0.0 && weight <= EXIT_WEIGHT_MOST, EF_DECK,
+                 "\"%s\" is not a weight, a number from 0 to %g", text, EXIT_WEIGHT_MOST);
+    EF_TRY(blame(reader, status, AT(exits.weights), AT(exits.weights)));
+  }
+  ef_status status = EF_CHECK(count <= 1 || count == exits, EF_DECK,
+                              "%zu weights, but exits.after has %zu numbers: give one weight for all, or one "
+                              "for each",
+                              count, exits);
+  return blame(reader, status, AT(exits.weights), AT(exits.after));
+}
+
 static bool is_family(const ef_family_entry *entry, const char *name) {
   return strcmp(entry->family, name) == 0;
 }
@@ -154,11 +198,99 @@ static ef_status check_families(const ef_reader *reader) {
   return blame(reader, status, AT(federation.families), AT(federation.families));
 }
 
+/* ---- market ------------------------------------------------------------------------------------------- */
+
+static const char *text_at(const ef_reader *reader, size_t offset) {
+  return *(char *const *)(const void *)((const char *)reader->deck + offset);
+}
+
+static double number_at(const ef_reader *reader, size_t offset) {
+  if (ef_field_at(offset)->kind == EF_KIND_INT) return (double)int_at(reader, offset);
+  return *(const double *)(const void *)((const char *)reader->deck + offset);
+}
+
+static ef_status check_range(const ef_reader *reader, size_t least, size_t most) {
+  char a[EF_FIELD_NAME_BYTES], b[EF_FIELD_NAME_BYTES], x[EF_REAL_BYTES], y[EF_REAL_BYTES];
+  double low = number_at(reader, least), high = number_at(reader, most);
+  ef_status status = EF_CHECK(low <= high, EF_DECK, "%s (%s) must be at most %s (%s)", name_of(least, a),
+                              ef_real_text(low, x), name_of(most, b), ef_real_text(high, y));
+  return blame(reader, status, least, most);
+}
+
+static ef_status check_ranges(const ef_reader *reader) {
+  static const size_t pairs[][2] = {
+      {AT(market.users_least), AT(market.users_most)},
+      {AT(market.device_flops_least), AT(market.device_flops_most)},
+      {AT(market.uplink_least), AT(market.uplink_most)},
+      {AT(market.deadline_least), AT(market.deadline_most)},
+      {AT(market.scale_least), AT(market.scale_most)},
+      {AT(market.rate_least), AT(market.rate_most)},
+  };
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+    EF_TRY(check_range(reader, pairs[i][0], pairs[i][1]));
+  ef_status rates = EF_CHECK(reader->deck->market.rate_least > 0.0 || reader->deck->market.rate_most == 0.0,
+                             EF_DECK, "rates are log-uniform: market.rate_least is 0 only if rate_most is");
+  return blame(reader, rates, AT(market.rate_least), AT(market.rate_most));
+}
+
+static ef_status check_columns(const ef_reader *reader) {
+  static const size_t pairs[][2] = {
+      {AT(market.arrivals_column), AT(market.arrivals_file)},
+      {AT(market.price_column), AT(market.price_file)},
+      {AT(market.uplink_column), AT(market.uplink_file)},
+      {AT(market.device_column), AT(market.device_file)},
+  };
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    char file[EF_FIELD_NAME_BYTES];
+    const char *column = text_at(reader, pairs[i][0]);
+    ef_status status = EF_CHECK(!*column || *text_at(reader, pairs[i][1]), EF_DECK,
+                                "column \"%s\" of no file: %s is empty", column, name_of(pairs[i][1], file));
+    EF_TRY(blame(reader, status, pairs[i][0], pairs[i][1]));
+  }
+  return EF_OK;
+}
+
+static ef_status check_sweeps(const ef_reader *reader) {
+  static const char known[] = "users|capacity|c|deadline|uplink|tail";
+  const ef_list *sweeps = &reader->deck->market.sweeps;
+  for (size_t i = 0; i < sweeps->count; i++) {
+    ef_nearest near = ef_nearest_to(sweeps->items[i]);
+    ef_nearest_try_all(&near, known);
+    ef_status status =
+        EF_CHECK(near.best == 0, EF_DECK, "\"%s\" is not one of %s%s", sweeps->items[i], known, near.text);
+    EF_TRY(blame(reader, status, AT(market.sweeps), AT(market.sweeps)));
+  }
+  return EF_OK;
+}
+
+static ef_status check_thresholds(const ef_reader *reader) {
+  const ef_list *thresholds = &reader->deck->market.thresholds;
+  for (size_t i = 0; i < thresholds->count; i++) {
+    char *end;
+    const char *text = thresholds->items[i];
+    double value = strtod(text, &end);
+    ef_status status = EF_CHECK(*text && *end == '\0' && value > 0.0 && value <= 1.0, EF_DECK,
+                                "\"%s\" is no confidence: above 0 and at most 1", text);
+    EF_TRY(blame(reader, status, AT(market.thresholds), AT(market.thresholds)));
+  }
+  return EF_OK;
+}
+
+static ef_status check_market(const ef_reader *reader) {
+  EF_TRY(check_ranges(reader));
+  EF_TRY(check_columns(reader));
+  EF_TRY(check_sweeps(reader));
+  return check_thresholds(reader);
+}
+
 ef_status ef_reader_check(const ef_reader *reader) {
   EF_TRY(check_global(reader));
   EF_TRY(check_fusion(reader));
   EF_TRY(check_failures(reader));
+  EF_TRY(check_exit_places(reader));
+  EF_TRY(check_exit_weights(reader));
   EF_TRY(check_families(reader));
+  EF_TRY(check_market(reader));
   EF_TRY(check_shared(reader));
   return check_stages(reader);
 }
