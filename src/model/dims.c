@@ -184,6 +184,11 @@ ef_status ef_dims_check(const ef_dims *d) {
   }
   EF_TRY(EF_CHECK(d->norm_eps > 0.0f, EF_INPUT, "model: the epsilon of the norms must be positive"));
   EF_TRY(EF_CHECK(d->init_std >= 0.0f, EF_INPUT, "model: the initial standard deviation is negative"));
+  for (size_t l = d->L - 1; l < EF_MAX_LAYERS; l++) {
+    EF_TRY(EF_CHECK(!ef_dims_has_exit(d, l), EF_INPUT,
+                    "model: an early exit behind %zu of %zu layers; the last head stands there", l + 1,
+                    d->L));
+  }
   return EF_CHECK(!d->has_pad || (d->pad >= 0 && (size_t)d->pad < d->V), EF_INPUT,
                   "model: the pad token %d is outside the vocabulary of %zu", d->pad, d->V);
 }
@@ -202,6 +207,34 @@ size_t ef_dims_moe_count(const ef_dims *dims) {
   return n;
 }
 
+bool ef_dims_has_exit(const ef_dims *dims, size_t layer) {
+  return (dims->exits[layer / 64] >> (layer % 64) & 1) != 0;
+}
+
+size_t ef_dims_exit_count(const ef_dims *dims) {
+  size_t n = 0;
+  for (size_t l = 0; l < dims->L; l++) n += ef_dims_has_exit(dims, l);
+  return n;
+}
+
+size_t ef_dims_exit_after(const ef_dims *dims, size_t exit) {
+  for (size_t l = 0; l < dims->L; l++) {
+    if (ef_dims_has_exit(dims, l) && exit-- == 0) return l + 1;
+  }
+  return dims->L;
+}
+
+ef_status ef_dims_add_exit(ef_dims *dims, size_t after) {
+  size_t count = ef_dims_exit_count(dims), last = count > 0 ? ef_dims_exit_after(dims, count - 1) : 0;
+  EF_TRY(EF_CHECK(after >= 1 && after < dims->L, EF_INPUT,
+                  "an early exit behind %zu layers; it must be from 1 to %zu, below the %zu layers", after,
+                  dims->L - 1, dims->L));
+  EF_TRY(EF_CHECK(after > last, EF_INPUT,
+                  "an early exit behind %zu layers follows one behind %zu: they ascend", after, last));
+  dims->exits[(after - 1) / 64] |= UINT64_C(1) << ((after - 1) % 64);
+  return EF_OK;
+}
+
 /* Parameters if `experts` routed experts of every MoE layer are counted. */
 static size_t count_params(const ef_dims *dims, size_t experts) {
   size_t n = 0;
@@ -218,6 +251,7 @@ size_t ef_dims_active_params(const ef_dims *dims) { return count_params(dims, di
 
 double ef_dims_flops_per_token(const ef_dims *dims, size_t T) {
   size_t lookups = ef_role_size(dims, EF_T_POSITION, -1) + (dims->tied ? 0 : dims->V * dims->D);
-  double products = (double)(ef_dims_active_params(dims) - lookups);
+  size_t exits = ef_dims_exit_count(dims) * dims->V * dims->D;
+  double products = (double)(ef_dims_active_params(dims) - lookups + exits);
   return 6.0 * products + 6.0 * (double)dims->L * (double)T * (double)dims->D;
 }

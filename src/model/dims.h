@@ -60,6 +60,7 @@ typedef struct ef_dims {
   ef_aux aux;
   float aux_coef;                          /* weight of the auxiliary loss in the total loss */
   uint64_t moe_layers[EF_MAX_LAYERS / 64]; /* bit l: layer l has experts; the others are dense */
+  uint64_t exits[EF_MAX_LAYERS / 64];      /* bit l: an early exit stands behind layer l; never the last */
 } ef_dims;
 
 const char *ef_family_name(ef_family family); /* "gpt2", ..., "deepseek_moe" */
@@ -85,10 +86,20 @@ size_t ef_dims_ffn_width(const ef_dims *dims, size_t layer);
 bool ef_dims_is_moe(const ef_dims *dims, size_t layer);
 size_t ef_dims_moe_count(const ef_dims *dims); /* layers with experts */
 
+/* Early exits (model/exits.h), the last head not counted; and the layers that run before the head of exit
+ * `exit`: ascending for 0 .. count-1, L for exit = count, the last head. Local. */
+size_t ef_dims_exit_count(const ef_dims *dims);
+size_t ef_dims_exit_after(const ef_dims *dims, size_t exit);
+bool ef_dims_has_exit(const ef_dims *dims, size_t layer); /* directly behind `layer` */
+
+/* Puts an early exit behind the first `after` layers. EF_INPUT unless 1 <= after < L and all exits so far
+ * stand before it. Local. */
+ef_status ef_dims_add_exit(ef_dims *dims, size_t after);
+
 /* Parameters in all; those active for one token (K of E experts; input embedding, learned positions and head
  * all counted, a tied head once); and FLOPs of one trained token at length T: 6 * (active parameters without
- * the pure look-ups: learned positions, and the input embedding unless it is also the head) + 6*L*T*D. Local.
- */
+ * the pure look-ups: learned positions, and the input embedding unless it is also the head) + 6*L*T*D, and
+ * 6*V*D for the output matrix behind every early exit. Local. */
 size_t ef_dims_params(const ef_dims *dims);
 size_t ef_dims_active_params(const ef_dims *dims);
 double ef_dims_flops_per_token(const ef_dims *dims, size_t T);

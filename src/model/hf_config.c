@@ -160,6 +160,22 @@ static ef_status read_first_layers(const json_t *c, ef_dims *d) {
   return d->first ? ef_field_need_size(c, "edgefuse_first_size", 1, &d->F_first) : EF_OK;
 }
 
+/* Likewise: the early exits. */
+static ef_status read_exits(const json_t *c, ef_dims *d) {
+  const json_t *listed = ef_field(c, "edgefuse_exits");
+  EF_TRY(
+      EF_CHECK(!listed || json_is_array(listed), EF_INPUT, "config.json: \"edgefuse_exits\" must be a list"));
+  for (size_t i = 0; i < json_array_size(listed); i++) {
+    const json_t *item = json_array_get(listed, i);
+    json_int_t after = json_integer_value(item);
+    EF_TRY(EF_CHECK(json_is_integer(item) && after >= 0, EF_INPUT,
+                    "config.json: \"edgefuse_exits\" must be whole numbers of layers"));
+    ef_status status = ef_dims_add_exit(d, (size_t)after);
+    if (status != EF_OK) return ef_context(status, "config.json: \"edgefuse_exits\"");
+  }
+  return EF_OK;
+}
+
 static ef_status read_rope_family(const json_t *c, ef_dims *d) {
   bool bias = d->qkv_bias;
   size_t head = d->h;
@@ -211,6 +227,7 @@ static ef_status read_config(const json_t *c, ef_dims *d) {
   } else {
     EF_TRY(ef_field_get_float(c, "layer_norm_epsilon", &d->norm_eps));
   }
+  EF_TRY(read_exits(c, d));
   ef_hf_note_dropout(c);
   status = ef_dims_check(d);
   return status == EF_OK ? EF_OK : ef_context(status, "config.json");

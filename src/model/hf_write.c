@@ -153,6 +153,15 @@ static ef_status put_family(json_t *c, const ef_dims *d) {
   return d->family == EF_DEEPSEEK ? put_deepseek_experts(c, d) : EF_OK;
 }
 
+static void put_exits(json_t *c, const ef_dims *d) {
+  size_t count = ef_dims_exit_count(d);
+  json_t *after = json_array();
+  for (size_t e = 0; e < count; e++) {
+    json_array_append_new(after, json_integer((json_int_t)ef_dims_exit_after(d, e)));
+  }
+  json_object_set_new(c, "edgefuse_exits", after);
+}
+
 ef_status ef_hf_write_config(const ef_dims *dims, char **json) {
   json_t *c = json_object();
   char *text = NULL;
@@ -163,6 +172,7 @@ ef_status ef_hf_write_config(const ef_dims *dims, char **json) {
   put_size(c, "vocab_size", dims->V);
   put_bool(c, "tie_word_embeddings", dims->tied);
   put_float(c, "initializer_range", dims->init_std);
+  if (ef_dims_exit_count(dims) > 0) put_exits(c, dims);
   ef_status status = put_family(c, dims);
   if (status == EF_OK) {
     text = json_dumps(c, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));

@@ -148,6 +148,17 @@ static void carve_head(ef_pass *s, ef_arena *a) {
   w->hits = ef_arena_take(a, w->rows, sizeof *w->hits);
 }
 
+static void carve_exit(ef_pass *s, ef_arena *a) {
+  ef_exit_state *e = &s->exit;
+  bool train = s->kind == EF_PASS_TRAIN, kept = train || s->keep_residuals;
+  size_t R = kept && ef_dims_exit_count(&s->dims) > 0 ? s->max_B * s->max_T : 0;
+  if (R == 0) return;
+  e->hidden = ef_arena_floats(a, R * s->dims.D);
+  e->mean = ef_arena_floats(a, R);
+  e->rstd = ef_arena_floats(a, R);
+  e->dhidden = ef_arena_floats(a, train ? R * s->dims.D : 0);
+}
+
 static void carve_cache(ef_pass *s, ef_arena *a) {
   const ef_dims *d = &s->dims;
   float **cache = ef_arena_take(a, d->L, sizeof *cache);
@@ -179,6 +190,7 @@ static void carve(ef_pass *s, ef_arena *a) {
   carve_scratch(s, a);
   carve_aux(s, a);
   carve_head(s, a);
+  carve_exit(s, a);
   if (s->kind == EF_PASS_CACHE) carve_cache(s, a);
 }
 

@@ -59,6 +59,13 @@ typedef struct ef_head_state {
   uint8_t *hits;             /* (rows) */
 } ef_head_state;
 
+/* The early exit under way (exits.c); nothing for models without exits. */
+typedef struct ef_exit_state {
+  float *hidden;      /* (R,D) after the exit's norm */
+  float *mean, *rstd; /* (R) */
+  float *dhidden;     /* (R,D), TRAIN only */
+} ef_exit_state;
+
 /* The experts computed here (experts.c). */
 typedef struct ef_local_experts {
   ef_pass *pass;
@@ -89,6 +96,7 @@ struct ef_pass {
   ef_scratch scratch;
   ef_aux_state aux;
   ef_head_state head;
+  ef_exit_state exit;
   ef_experts experts;
   ef_local_experts local;
   bool experts_here;

@@ -9,7 +9,7 @@
 enum { ALIGN_FLOATS = EF_ALIGN / sizeof(float) };
 
 /* The three ways of naming. Names of layers stand behind the layer's prefix; those of experts behind
- * "mlp.experts.N.". */
+ * "mlp.experts.N.", those of exits behind "exits.N.". */
 typedef enum style { GPT2, BLOOM, LLAMA, STYLE_COUNT } style;
 
 static const char *const layer_prefix[STYLE_COUNT] = {"transformer.h.%d.", "transformer.h.%d.",
@@ -35,6 +35,8 @@ static const char *const names[STYLE_COUNT][EF_ROLE_COUNT] = {
             [EF_T_FINAL_NORM_W] = "transformer.ln_f.weight",
             [EF_T_FINAL_NORM_B] = "transformer.ln_f.bias",
             [EF_T_HEAD_W] = "lm_head.weight",
+            [EF_T_EXIT_NORM_W] = "norm.weight",
+            [EF_T_EXIT_NORM_B] = "norm.bias",
         },
     [BLOOM] =
         {
@@ -56,6 +58,8 @@ static const char *const names[STYLE_COUNT][EF_ROLE_COUNT] = {
             [EF_T_FINAL_NORM_W] = "transformer.ln_f.weight",
             [EF_T_FINAL_NORM_B] = "transformer.ln_f.bias",
             [EF_T_HEAD_W] = "lm_head.weight",
+            [EF_T_EXIT_NORM_W] = "norm.weight",
+            [EF_T_EXIT_NORM_B] = "norm.bias",
         },
     [LLAMA] =
         {
@@ -83,6 +87,8 @@ static const char *const names[STYLE_COUNT][EF_ROLE_COUNT] = {
             [EF_T_SHARED_ROUTER_W] = "mlp.shared_expert_gate.weight",
             [EF_T_FINAL_NORM_W] = "model.norm.weight",
             [EF_T_HEAD_W] = "lm_head.weight",
+            [EF_T_EXIT_NORM_W] = "norm.weight",
+            [EF_T_EXIT_NORM_B] = "norm.bias",
         },
 };
 
@@ -121,20 +127,27 @@ bool ef_role_is_expert(ef_role role) {
   return role == EF_T_EXPERT_GATE_W || role == EF_T_EXPERT_UP_W || role == EF_T_EXPERT_DOWN_W;
 }
 
-static bool in_layer(ef_role role) { return role >= EF_T_NORM1_W && role <= EF_T_SHARED_ROUTER_W; }
+static bool of_exit(ef_role role) { return role == EF_T_EXIT_NORM_W || role == EF_T_EXIT_NORM_B; }
+
+static bool in_layer(ef_role role) {
+  return (role >= EF_T_NORM1_W && role <= EF_T_SHARED_ROUTER_W) || of_exit(role);
+}
 
 /* Does a layer (or, with -1, the model outside its layers) have this role? */
 static bool present(const ef_dims *d, ef_role role, int layer) {
   if (!names[style_of(d)][role] || in_layer(role) != (layer >= 0)) return false;
+  if (of_exit(role) && !ef_dims_has_exit(d, (size_t)layer)) return false;
   bool moe = layer >= 0 && ef_dims_is_moe(d, (size_t)layer);
   switch (role) {
   case EF_T_NORM1_W:
   case EF_T_NORM2_W:
   case EF_T_FINAL_NORM_W:
+  case EF_T_EXIT_NORM_W:
     return d->norm != EF_LAYERNORM_PLAIN;
   case EF_T_NORM1_B:
   case EF_T_NORM2_B:
   case EF_T_FINAL_NORM_B:
+  case EF_T_EXIT_NORM_B:
     return d->norm == EF_LAYERNORM;
   case EF_T_QKV_B:
   case EF_T_Q_B:
@@ -253,7 +266,7 @@ static void set_shape(const ef_dims *d, ef_tensor *t) {
 
 static void set_init(const ef_dims *d, ef_tensor *t) {
   bool norm = t->role == EF_T_EMBED_NORM_W || t->role == EF_T_NORM1_W || t->role == EF_T_NORM2_W ||
-              t->role == EF_T_FINAL_NORM_W;
+              t->role == EF_T_FINAL_NORM_W || t->role == EF_T_EXIT_NORM_W;
   t->init = norm ? EF_INIT_ONE : t->rank == 1 ? EF_INIT_ZERO : EF_INIT_NORMAL;
   t->init_scale = d->init_std;
   if (d->family == EF_DEEPSEEK && t->role == EF_T_ROUTER_W) {
@@ -268,7 +281,11 @@ static void set_init(const ef_dims *d, ef_tensor *t) {
 static void set_name(const ef_dims *d, ef_tensor *t) {
   style s = style_of(d);
   char prefix[40] = "", expert[32] = "", role[72];
-  if (t->layer >= 0) snprintf(prefix, sizeof prefix, layer_prefix[s], t->layer);
+  if (of_exit(t->role)) {
+    snprintf(prefix, sizeof prefix, "exits.%d.", t->layer + 1);
+  } else if (t->layer >= 0) {
+    snprintf(prefix, sizeof prefix, layer_prefix[s], t->layer);
+  }
   if (t->expert >= 0) snprintf(expert, sizeof expert, "mlp.experts.%d.", t->expert);
   snprintf(role, sizeof role, names[s][t->role], d->family == EF_DEEPSEEK ? "s" : "");
   snprintf(t->name, sizeof t->name, "%s%s%s", prefix, expert, role);
@@ -315,6 +332,10 @@ static void list_tensors(const ef_dims *d, ef_table *table) {
   for (size_t i = 0; i < sizeof before / sizeof *before; i++) put(d, table, before[i], -1, -1);
   for (int l = 0; l < (int)d->L; l++) put_layer(d, table, l);
   for (size_t i = 0; i < sizeof behind / sizeof *behind; i++) put(d, table, behind[i], -1, -1);
+  for (int l = 0; l < (int)d->L; l++) {
+    put(d, table, EF_T_EXIT_NORM_W, l, -1);
+    put(d, table, EF_T_EXIT_NORM_B, l, -1);
+  }
 }
 
 static int compare_keys(const void *left, const void *right) {

@@ -1,8 +1,9 @@
 /* The table of tensors of a model, computed from its dims. It drives allocation, initialisation, the
  * optimiser, communication, checkpoint datasets and test labels: no other code lists tensors.
  *
- * Names, shapes and layouts are those of the Hugging Face state dict, so import and export move bytes.
- * In memory the shared tensors (all that is not a routed expert) come first, in one range [0, shared); behind
+ * Names, shapes and layouts are those of the Hugging Face state dict, so import and export move bytes. The
+ * norm of an early exit, which no such dict has, is "exits.<layers before it>.norm.weight" (and ".bias"). In
+ * memory the shared tensors (all that is not a routed expert) come first, in one range [0, shared); behind
  * them the routed experts that are held here, layer by layer, expert by expert. Matrices that are used in one
  * product stand side by side without padding: q|k|v weights, q|k|v biases, gate|up of every FFN.
  */
@@ -10,7 +11,8 @@
 
 #include "model/dims.h"
 
-/* What a tensor is; with (layer, expert) it is the key of a tensor. The order here is the order in memory. */
+/* What a tensor is; with (layer, expert) it is the key of a tensor. The order here is the order in memory
+ * of one layer. */
 typedef enum ef_role {
   EF_T_EMBED,    /* (V,D) */
   EF_T_POSITION, /* (max_positions,D), gpt2 */
@@ -46,6 +48,8 @@ typedef enum ef_role {
   EF_T_FINAL_NORM_W,
   EF_T_FINAL_NORM_B, /* (D) */
   EF_T_HEAD_W,       /* (V,D), absent when tied */
+  EF_T_EXIT_NORM_W,
+  EF_T_EXIT_NORM_B, /* (D) of the early exit behind a layer; kind as the final norm */
   EF_ROLE_COUNT
 } ef_role;
 
@@ -66,7 +70,8 @@ typedef struct ef_tensor {
 
 typedef struct ef_table {
   size_t count;
-  ef_tensor *tensors; /* owned; in the order of the Hugging Face state dict: layer by layer */
+  ef_tensor *tensors; /* owned; in the order of the Hugging Face state dict: layer by layer; norms of
+                         early exits last, so that they change no stream of ef_model_init */
   size_t shared; /* floats of all shared tensors: [0, shared) of the block, alignment gaps (zeros) included */
   size_t floats; /* floats of the block held here */
   size_t expert_first, expert_count; /* routed experts held here, of every MoE layer */

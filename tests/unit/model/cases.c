@@ -59,6 +59,18 @@ const test_case test_cases[] = {
      ROPE("deepseek", "3", "4", "\"edgefuse_first_layers\":1,\"edgefuse_first_size\":56,")},
     {"deepseek dense, attention_bias",
      ROPE("deepseek", "2", "2", "\"n_routed_experts\":null,\"attention_bias\":true,")},
+    {"gpt2 with an exit", GPT2("\"edgefuse_exits\":[1],")},
+    {"bloom with an exit", BLOOM("3", "\"edgefuse_exits\":[1],")},
+    {"llama with an exit", ROPE("llama", "3", "2", "\"edgefuse_exits\":[2],")},
+    {"olmo tied, with an exit", ROPE("olmo", "2", "2",
+                                     "\"pad_token_id\":null,\"tie_word_embeddings\":true,"
+                                     "\"edgefuse_exits\":[1],")},
+    {"qwen2_moe with exits", QWEN_MOE("3", "4",
+                                      "\"output_router_logits\":true,\"mlp_only_layers\":[1],"
+                                      "\"edgefuse_exits\":[1,2],")},
+    {"deepseek tied, with exits", DEEPSEEK("4", "1",
+                                           "\"num_experts_per_tok\":2,\"moe_layer_freq\":2,"
+                                           "\"tie_word_embeddings\":true,\"edgefuse_exits\":[1,3],")},
 };
 const size_t test_case_count = sizeof test_cases / sizeof *test_cases;
 

@@ -294,15 +294,20 @@ static void embed(const plain *p, double *x) {
   free(raw);
 }
 
-static void finish(plain *p, const double *x) {
-  bool gpt = p->d->family == EF_GPT2 || p->d->family == EF_BLOOM;
-  const double *w = may(p, gpt ? "transformer.ln_f.weight" : "model.norm.weight");
-  const double *b = may(p, "transformer.ln_f.bias"), *head = may(p, "lm_head.weight");
+/* A head with this norm on the residual stream x. */
+static void project(const plain *p, const double *w, const double *b, const double *x) {
+  const double *head = may(p, "lm_head.weight");
   if (!head) head = embedding(p);
   for (size_t r = 0; r < p->B * p->T; r++) {
     norm(p, w, b, x + r * p->d->D, p->final + r * p->d->D);
     linear(p->d->D, p->d->V, false, head, NULL, p->final + r * p->d->D, p->logits + r * p->d->V);
   }
+}
+
+static void finish(plain *p, const double *x) {
+  bool gpt = p->d->family == EF_GPT2 || p->d->family == EF_BLOOM;
+  const double *w = may(p, gpt ? "transformer.ln_f.weight" : "model.norm.weight");
+  project(p, w, may(p, "transformer.ln_f.bias"), x);
 }
 
 void plain_forward(plain *p, const ef_dims *d, const ef_table *table, const double *params,
@@ -379,4 +384,16 @@ double *plain_params(const ef_model *model) {
   double *p = zeros(model->table.floats);
   for (size_t i = 0; i < model->table.floats; i++) p[i] = (double)model->params[i];
   return p;
+}
+
+double plain_exit_cross_entropy(const plain *p, size_t after, const int32_t *targets) {
+  plain exit = *p;
+  size_t R = p->B * p->T;
+  exit.final = zeros(R * p->d->D);
+  exit.logits = zeros(R * p->d->V);
+  project(&exit, may(p, "exits.%d.norm.weight", (int)after), may(p, "exits.%d.norm.bias", (int)after),
+          p->hidden + after * R * p->d->D);
+  double sum = plain_cross_entropy(&exit, targets);
+  free(exit.final), free(exit.logits);
+  return sum;
 }

@@ -30,5 +30,8 @@ double plain_aux(const plain *p);
 /* Sum of -log softmax(logits)[target] over rows whose target is not EF_IGNORE. */
 double plain_cross_entropy(const plain *p, const int32_t *targets);
 
+/* The same of the early exit behind the first `after` layers: its own norm, the matrix of the last head. */
+double plain_exit_cross_entropy(const plain *p, size_t after, const int32_t *targets);
+
 /* The parameters of a model in double; freed with free(). */
 double *plain_params(const ef_model *model);

@@ -1,6 +1,6 @@
 /* Gradients of every tensor against central differences of the plain transformer, along random directions. */
 #include "cases.h"
-#include "model/loss.h"
+#include "model/exits.h"
 #include "plain.h"
 #include "support/support.h"
 #include <criterion/criterion.h>
@@ -11,10 +11,14 @@
 
 enum { R = CASE_B * CASE_T };
 
-/* What is differentiated: ce * sum CE + aux * (weighted auxiliary loss) + sum_l <tap_l, hidden_l>. */
+enum { MOST_L = 7 };
+
+/* What is differentiated: ce * (sum CE + sum_e exits_e * sum CE at exit e) + aux * (weighted auxiliary loss)
+ * + sum_l <tap_l, hidden_l>. */
 typedef struct objective {
   float ce, aux;
-  const float *tap[8]; /* (L+1) of (R,D), or NULL */
+  const float *exits;           /* weights of the early exits; NULL: none is trained */
+  const float *tap[MOST_L + 1]; /* (L+1) of (R,D), or NULL */
   int32_t ids[R], targets[R];
 } objective;
 
@@ -24,6 +28,10 @@ static double value(const objective *o, const ef_model *m, const double *params)
   plain_forward(&p, &m->dims, &m->table, params, o->ids, CASE_B, CASE_T);
   double weight = m->dims.aux == EF_AUX_POOLED ? (double)m->dims.aux_coef : 1.0;
   double sum = (double)o->ce * plain_cross_entropy(&p, o->targets) + (double)o->aux * weight * plain_aux(&p);
+  for (size_t e = 0; o->exits && e < ef_dims_exit_count(&m->dims); e++) {
+    size_t after = ef_dims_exit_after(&m->dims, e);
+    sum += (double)o->ce * (double)o->exits[e] * plain_exit_cross_entropy(&p, after, o->targets);
+  }
   for (size_t l = 0; l <= m->dims.L; l++) {
     for (size_t i = 0; o->tap[l] && i < n; i++) sum += (double)o->tap[l][i] * p.hidden[l * n + i];
   }
@@ -31,19 +39,37 @@ static double value(const objective *o, const ef_model *m, const double *params)
   return sum;
 }
 
+/* Backward of the early exits: `taps` (L+1,R,D) holds the taps of the objective and gets theirs. */
+static void exit_gradients(const objective *o, const ef_model *m, ef_pass *pass, float *taps, float *grads) {
+  size_t n = R * m->dims.D;
+  for (size_t e = 0; o->exits && e < ef_dims_exit_count(&m->dims); e++) {
+    ef_loss_spec spec = {.targets = o->targets, .ce_scale = o->ce * o->exits[e]};
+    ef_loss_sums sums = {0};
+    ef_exit_loss(pass, m, e, &spec, grads, taps + ef_dims_exit_after(&m->dims, e) * n, NULL, &sums);
+  }
+}
+
 static float *gradients(const objective *o, const ef_model *m, const char *backend) {
   ef_pass *pass;
   ef_loss_spec spec = {.targets = o->targets, .ce_scale = o->ce};
   ef_loss_sums sums = {0};
   float *grads = calloc(m->table.floats, sizeof *grads), *dfinal = calloc(R * m->dims.D, sizeof *dfinal);
-  const ef_taps taps = {.at = o->tap};
+  float *all = calloc((m->dims.L + 1) * R * m->dims.D, sizeof *all);
+  const float *at[MOST_L + 1];
+  const ef_taps taps = {.at = at};
+  for (size_t l = 0, n = R * m->dims.D; l <= m->dims.L; l++) {
+    at[l] = o->tap[l] || o->exits ? all + l * n : NULL;
+    if (o->tap[l]) memcpy(all + l * n, o->tap[l], n * sizeof *all);
+  }
   cr_assert_eq(
       ef_pass_create(&m->dims, ef_kernels_find(backend), EF_PASS_TRAIN, CASE_B, CASE_T, false, NULL, &pass),
       EF_OK);
   cr_assert_eq(ef_forward(pass, m, o->ids, CASE_B, CASE_T), EF_OK);
   ef_loss(pass, m, &spec, grads, dfinal, NULL, &sums);
+  exit_gradients(o, m, pass, all, grads);
   cr_assert_eq(ef_backward(pass, m, dfinal, &taps, o->aux, grads), EF_OK);
   ef_pass_free(pass);
+  free(all);
   free(dfinal);
   return grads;
 }
@@ -115,6 +141,37 @@ Test(gradient, taps_enter_the_residual_stream) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_case(case_named(names[i]), &o, "ref");
   o.tap[1] = NULL;
   check_case(case_named("llama"), &o, "ref");
+}
+
+static void check_exits(const char *backend) {
+  static const char *const names[] = {"gpt2 with an exit",    "bloom with an exit",
+                                      "llama with an exit",   "olmo tied, with an exit",
+                                      "qwen2_moe with exits", "deepseek tied, with exits"};
+  const float weights[] = {0.7f, 1.9f};
+  objective o = {.ce = 1.0f / 14.0f, .aux = 1.0f, .exits = weights};
+  double worst = 0.0;
+  if (!ef_kernels_find(backend)) cr_skip_test("this backend is not here");
+  case_batch(o.ids, o.targets);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    worst = fmax(worst, check_case(case_named(names[i]), &o, backend));
+  }
+  cr_log_info("%s: worst gradient error with exits %.1e\n", backend, worst);
+}
+
+Test(gradient, of_early_exits_ref) { check_exits("ref"); }
+Test(gradient, of_early_exits_blas) { check_exits("blas"); }
+Test(gradient, of_early_exits_guarded) { check_exits("guard"); }
+
+/* The gradient of an exit joins what is in its tap already. */
+Test(gradient, of_early_exits_beside_other_taps) {
+  const float weights[] = {0.5f, 0.8f};
+  objective o = {.ce = 0.1f, .aux = 0.0f, .exits = weights};
+  float tap[R * 24];
+  case_batch(o.ids, o.targets);
+  test_fill(tap, R * 24, 0.3f, 60);
+  o.tap[1] = tap;
+  check_case(case_named("qwen2_moe with exits"), &o, "ref");
+  check_case(case_named("gpt2 with an exit"), &o, "ref");
 }
 
 /* With many micro-batches each carries its share of the auxiliary loss. */
