@@ -6,6 +6,7 @@
 #include "train/measure.h"
 #include "train/pretrain.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char START_SECTIONS[] = "text,federation,global,eval";
@@ -17,6 +18,14 @@ static ef_part_key start_key(void) {
 
 static ef_part_key base_key(size_t index) {
   return (ef_part_key){.kind = EF_UNIT_BASE, .index = index, .sections = SECTIONS};
+}
+
+/* The deck has been checked: numbers that ascend below the number of layers. */
+static ef_status set_exits(const ef_list *after, ef_dims *global) {
+  for (size_t i = 0; i < after->count; i++) {
+    EF_TRY(ef_dims_add_exit(global, (size_t)strtoul(after->items[i], NULL, 10)));
+  }
+  return EF_OK;
 }
 
 ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base) {
@@ -37,6 +46,7 @@ ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base) {
   EF_TRY(EF_CHECK(ef_family_find(d->global.family, &family), EF_DECK, "global.family: unknown family %s",
                   d->global.family));
   if (ef_dims_make(family, &shape, global) != EF_OK) return ef_context(EF_DECK, "global");
+  if (set_exits(&d->exits.after, global) != EF_OK) return ef_context(EF_DECK, "exits.after");
   global->aux = family == EF_QWEN2_MOE ? EF_AUX_POOLED : EF_AUX_SEQUENCE;
   global->aux_coef = (float)d->tune.aux;
   return ef_base_dims(global, (size_t)d->fusion.clusters, base);

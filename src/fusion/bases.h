@@ -22,7 +22,8 @@ typedef struct ef_bases {
   ef_base *bases;       /* (count) owned */
 } ef_bases;
 
-/* Dims of the global MoE of the deck, and of its bases. EF_DECK. Local. */
+/* Dims of the global MoE of the deck, with its early exits, and of its bases, which have none. EF_DECK.
+ * Local. */
 ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base);
 
 /* Pretrains the common start of the bases. Collective. */

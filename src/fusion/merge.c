@@ -46,6 +46,7 @@ ef_status ef_base_dims(const ef_dims *global, size_t clusters, ef_dims *base) {
   base->norm_topk_eps = base->aux_coef = 0.0f;
   base->aux = EF_AUX_NONE;
   memset(base->moe_layers, 0, sizeof base->moe_layers);
+  memset(base->exits, 0, sizeof base->exits);
   return EF_OK;
 }
 
@@ -73,12 +74,20 @@ static bool is_special(ef_role role) {
          role == EF_T_SHARED_UP_W || role == EF_T_SHARED_DOWN_W;
 }
 
+static bool is_exit(ef_role role) { return role == EF_T_EXIT_NORM_W || role == EF_T_EXIT_NORM_B; }
+
+/* No base has exits: their norms start as those of a new model. */
+static void start_exit(const ef_tensor *t, float *out) {
+  for (size_t i = 0; i < t->count; i++) out[i] = t->init == EF_INIT_ONE ? 1.0f : 0.0f;
+}
+
 static ef_status merge_means(const ef_model *bases, size_t K, ef_model *moe) {
   for (size_t i = 0; i < moe->table.count; i++) {
     const ef_tensor *t = &moe->table.tensors[i];
     float *out = moe->params + t->offset;
     if (t->role == EF_T_SHARED_ROUTER_W) memset(out, 0, t->count * sizeof *out);
-    if (t->expert >= 0 || is_special(t->role)) continue;
+    if (is_exit(t->role)) start_exit(t, out);
+    if (t->expert >= 0 || is_special(t->role) || is_exit(t->role)) continue;
     EF_TRY(mean_tensor(bases, K, t->role, t->layer, t->count, out));
   }
   return EF_OK;

@@ -12,16 +12,16 @@
 
 /* Dims of a base: the dense model with the MoE's width, layers, heads, vocabulary, norms and biases, and FFN
  * width g*Fe; DeepSeek's first dense layers keep their own width (dims.first, dims.F_first). qwen2_moe has
- * bases of family qwen2, deepseek_moe of family llama. EF_DECK if `global` has no experts, E is not a
- * multiple of `clusters`, or a dense layer of another width than g*Fe stands behind a layer with experts.
- * Local. */
+ * bases of family qwen2, deepseek_moe of family llama; no base has early exits. EF_DECK if `global` has no
+ * experts, E is not a multiple of `clusters`, or a dense layer of another width than g*Fe stands behind a
+ * layer with experts. Local. */
 ef_status ef_base_dims(const ef_dims *global, size_t clusters, ef_dims *base);
 
 /* Merges bases[0..K), of dims ef_base_dims(moe->dims, K), into `moe` (all experts held, created by the
- * caller). Means are taken in double. Routers are left untouched; Qwen's shared gate vector becomes 0 (a gate
- * of 1/2). The shared expert is the mean of the K FFNs: its Fs units with the largest |w_up|*|w_down| of the
- * mean (ties: the lower), in their order. EF_DECK if Fs > g*Fe, EF_FAULT if a base has other dims,
- * EF_MACHINE. Local. */
+ * caller). Means are taken in double. Routers are left untouched; the norms of early exits become 1, their
+ * biases 0; Qwen's shared gate vector becomes 0 (a gate of 1/2). The shared expert is the mean of the K FFNs:
+ * its Fs units with the largest |w_up|*|w_down| of the mean (ties: the lower), in their order. EF_DECK if Fs
+ * > g*Fe, EF_FAULT if a base has other dims, EF_MACHINE. Local. */
 ef_status ef_merge(const ef_model *bases, size_t K, ef_model *moe);
 
 /* Router rows of every MoE layer from N(0, 0.02^2), stream (seed, EF_RNG_ROUTER, layer, 0). Local. */

@@ -12,7 +12,7 @@
 
 static ef_part_key merged_key(ef_merge_of of) {
   return (ef_part_key){
-      .kind = EF_UNIT_MERGED, .index = of, .sections = "text,federation,global,eval,fusion,tune"};
+      .kind = EF_UNIT_MERGED, .index = of, .sections = "text,federation,global,eval,fusion,tune,exits"};
 }
 
 static ef_status load_bases(const ef_run *run, const ef_bases *bases, ef_merge_of of, ef_model *models) {

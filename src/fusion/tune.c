@@ -8,6 +8,7 @@
 #include "train/measure.h"
 #include "train/schedule.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- set-up -------------------------------------------------------------------------------------------- */
@@ -31,10 +32,23 @@ static ef_status load_source(ef_tuner *t) {
   return ef_tokens_tokenizer(&t->run->tokens, &t->source.tokenizer, &t->source.tokenizer_bytes);
 }
 
+/* One weight of the deck stands for all exits, none for 0.3. */
+static ef_status read_exit_weights(ef_tuner *t) {
+  const ef_list *given = &t->run->deck->exits.weights;
+  size_t exits = ef_dims_exit_count(&t->shard.dims);
+  EF_TRY(EF_NEW(t->exit_weights, exits));
+  for (size_t e = 0; e < exits; e++) {
+    const char *text = given->count > 0 ? given->items[given->count > 1 ? e : 0] : NULL;
+    t->exit_weights[e] = text ? strtof(text, NULL) : 0.3f;
+  }
+  return EF_OK;
+}
+
 /* What each rank does alone; failures are agreed on by the caller. */
 static ef_status create_local(ef_tuner *t, const ef_population *population) {
   EF_TRY(ef_merged_load(t->run, t->bases, t->tuning->start, &t->shard));
   EF_TRY(load_source(t));
+  EF_TRY(read_exit_weights(t));
   EF_TRY(ef_history_create(t->steps, &t->history));
   EF_TRY(EF_NEW(t->best, t->shard.table.floats));
   if (t->tuning->kl == 0.0) return EF_OK;
@@ -58,6 +72,7 @@ static void release(ef_tuner *t) {
   ef_model_source_free(&t->source);
   ef_model_free(&t->shard);
   ef_history_free(&t->history);
+  ef_free(t->exit_weights);
   ef_free(t->best);
 }
 
@@ -110,6 +125,7 @@ static ef_step_spec spec_of(const ef_tuner *t) {
                         .kl_scale = (float)t->tuning->kl * mean,
                         .tau = (float)d->tune.tau,
                         .teacher = t->mentors.count > 0 ? &t->mentors.teacher : NULL,
+                        .exit_weights = t->exit_weights,
                         .adamw = {.lr = (float)ef_schedule_lr(&schedule, t->step),
                                   .beta1 = 0.9f,
                                   .beta2 = 0.95f,
@@ -117,6 +133,14 @@ static ef_step_spec spec_of(const ef_tuner *t) {
                                   .decay = (float)d->tune.weight_decay,
                                   .step = t->step + 1},
                         .clip = d->tune.clip};
+}
+
+/* Mean over the exits of their cross-entropy, NAN without exits. */
+static float exits_loss(const ef_tuner *t, const ef_step_result *result) {
+  size_t exits = ef_dims_exit_count(&t->shard.dims);
+  double sum = 0.0;
+  for (size_t e = 0; e < exits; e++) sum += result->exit_ce[e];
+  return exits > 0 ? (float)(sum / (double)(exits * result->loss.tokens)) : NAN;
 }
 
 static ef_status one_step(ef_tuner *t) {
@@ -128,6 +152,7 @@ static ef_status one_step(ef_tuner *t) {
   double tokens = (double)result.loss.tokens;
   row[EF_HISTORY_CE] = (float)(result.loss.ce / tokens);
   row[EF_HISTORY_KL] = t->mentors.count > 0 ? (float)(result.loss.kl / tokens) : NAN;
+  row[EF_HISTORY_EXITS] = exits_loss(t, &result);
   row[EF_HISTORY_FM] = row[EF_HISTORY_HOLDOUT] = NAN;
   t->history.count = ++t->step;
   if (t->step % (size_t)t->run->deck->eval.look_every == 0 || t->step == t->steps) EF_TRY(look(t, row));

@@ -3,7 +3,8 @@
  *
  * The paper's recipe trains all but the routed experts by cross-entropy; the extended one trains the experts
  * too and adds KL to the proxies. The control "public only" is the same training of a model that no device
- * has shaped. The step with the least loss on the public holdout is kept.
+ * has shaped. Early exits are trained with the rest: each adds its weighted cross-entropy to the loss. The
+ * step with the least loss on the public holdout is kept.
  */
 #pragma once
 

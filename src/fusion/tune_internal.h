@@ -24,8 +24,9 @@ typedef struct ef_tuner {
   ef_mentors mentors; /* count 0: none */
   ef_source text;
   ef_history history;
-  float *best; /* (shard.table.floats) parameters of the kept step */
-  size_t B, T; /* of a micro-batch */
+  float *exit_weights; /* (early exits of the model) */
+  float *best;         /* (shard.table.floats) parameters of the kept step */
+  size_t B, T;         /* of a micro-batch */
   size_t steps, step, restored, best_step;
   double best_loss;
   bool finished; /* restored from a state that was complete */

@@ -15,7 +15,7 @@ static ef_status public_only(ef_run *run, ef_outcome *o) {
                        .steps = steps ? (size_t)steps : server_steps(run->deck),
                        .train_experts = true,
                        .name = "public only",
-                       .sections = "text,federation,global,eval,fusion,tune,control"};
+                       .sections = "text,federation,global,eval,fusion,tune,exits,control"};
   EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, EF_MERGE_STARTS));
   return ef_tune(run, &control, &o->population, &o->clusters, &o->bases, &o->public_only);
 }
@@ -27,7 +27,7 @@ static ef_status tune(ef_run *run, ef_outcome *o) {
                       .kl = run->deck->tune.kl,
                       .train_experts = run->deck->tune.experts,
                       .name = "tuning",
-                      .sections = "text,federation,global,eval,fusion,tune"};
+                      .sections = "text,federation,global,eval,fusion,tune,exits"};
   return ef_tune(run, &tuning, &o->population, &o->clusters, &o->bases, &o->tuned);
 }
 

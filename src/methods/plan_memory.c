@@ -263,7 +263,8 @@ static ef_status tune_bytes(const planner *p, size_t steps, bool mentors, bool t
   size_t trees = shared * ef_plan_tree_buffers(M, p->ranks, false) +
                  (trained > 0 ? trained * ef_plan_tree_buffers(M, p->ranks, true) : 0);
   if (p->ranks > 1) trees += shared; /* segments that come from the others */
-  *bytes = (2 * (shared + routed) + 2 * (shared + trained) + trees + B * T * g->D) * sizeof(float) +
+  size_t heads = 1 + ef_dims_exit_count(g);
+  *bytes = (2 * (shared + routed) + 2 * (shared + trained) + trees + heads * B * T * g->D) * sizeof(float) +
            steps * EF_HISTORY_COLUMNS * sizeof(float);
   *bytes += spread_pass_bytes(p, EF_PASS_TRAIN, B, T) + exchange_bytes(p, B * T, true);
   size_t eval_rows = (size_t)d->eval.batch * T;

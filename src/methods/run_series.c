@@ -26,7 +26,7 @@ static ef_status write_vector(ef_h5 *file, const char *path, ef_h5_type type, si
 
 static const char *const descriptions[EF_HISTORY_COLUMNS] = {
     "mean cross-entropy of the batch", "mean KL divergence to the teacher", "feature-matching loss",
-    "cross-entropy on the holdout, at the steps that looked"};
+    "cross-entropy on the holdout, at the steps that looked", "mean cross-entropy of the early exits"};
 
 /* Column `c` into `values`; false if there is nothing but NAN. */
 static bool read_column(const ef_history *history, size_t c, float *values) {

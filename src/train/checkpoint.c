@@ -13,7 +13,7 @@
 enum { PATH_BYTES = 4096 };
 
 /* Sections of the deck that a checkpoint depends on: all but run, which may change between starts. */
-static const char SECTIONS[] = "text,federation,fusion,global,tune,eval";
+static const char SECTIONS[] = "text,federation,fusion,global,tune,exits,eval";
 
 ef_status ef_checkpoint_create(ef_run *run, const char *phase, size_t step, ef_h5 **file) {
   char path[PATH_BYTES], identity[33];

@@ -34,15 +34,20 @@ typedef struct ef_step_spec {
   float ce_scale, kl_scale, tau;
   size_t top_k;
   const ef_teacher *teacher; /* NULL: none */
-  ef_adamw adamw;            /* grad_scale is set here; step counts from 1 */
-  double clip;               /* largest global norm of the gradient; 0: no clipping */
+  /* (exits of the model) weight of the mean CE at each early exit, as a multiple of ce_scale; NULL: the exits
+   * are not trained. */
+  const float *exit_weights;
+  ef_adamw adamw; /* grad_scale is set here; step counts from 1 */
+  double clip;    /* largest global norm of the gradient; 0: no clipping */
 } ef_step_spec;
 
 /* Sums over all micro-batches, the same on all ranks. */
 typedef struct ef_step_result {
   ef_loss_sums loss;
-  double aux;       /* weighted auxiliary loss, mean over micro-batches */
-  double grad_norm; /* global norm before clipping */
+  double aux;            /* weighted auxiliary loss, mean over micro-batches */
+  double grad_norm;      /* global norm before clipping */
+  const double *exit_ce; /* (exits) sums of the CE over the counted rows, of the step until its next run; NULL
+                            if the exits were not trained */
 } ef_step_result;
 
 /* For the shard `model` (ef_model_create_shard with the experts of this rank; the whole model on one rank),

@@ -2,13 +2,14 @@
  * all experts in one model, computed by the pass itself, gradients in one tree over micro-batches. */
 #include "base/memory.h"
 #include "base/rng.h"
+#include "model/exits.h"
 #include "par/units.h"
 #include "support/mpi_test.h"
 #include "train/step.h"
 #include <math.h>
 #include <string.h>
 
-enum { B = 2, T = 9, R = B * T, V = 37, STEPS = 3, MOST_M = 4 };
+enum { B = 2, T = 9, R = B * T, V = 37, D = 16, STEPS = 3, MOST_M = 4, MOST_EXITS = 2 };
 
 static ef_par par;
 static const ef_kernels *k;
@@ -35,6 +36,8 @@ static void teach(void *ctx, size_t row, size_t rows, float *out) {
 }
 static const ef_teacher teacher = {.logits = teach};
 
+static const float exit_weights[MOST_EXITS] = {0.3f, 0.7f};
+
 static ef_step_spec spec_of(uint32_t step, size_t M, bool distil) {
   const float scale = 1.0f / (float)(M * (R - B));
   return (ef_step_spec){
@@ -42,6 +45,7 @@ static ef_step_spec spec_of(uint32_t step, size_t M, bool distil) {
       .kl_scale = distil ? 0.5f * scale : 0.0f,
       .tau = 2.0f,
       .teacher = distil ? &teacher : NULL,
+      .exit_weights = exit_weights,
       .adamw = {.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .decay = 0.1f, .step = step},
       .clip = step == 2 ? 0.0 : 0.7};
 }
@@ -54,12 +58,32 @@ typedef struct plain {
   ef_tree *tree;
   float *m, *v;
   ef_step_result last;
+  double exit_ce[MOST_EXITS];
 } plain;
 
+/* Facts of the micro-batches of a step. */
+typedef struct facts {
+  double ce[MOST_M], kl[MOST_M], aux[MOST_M], exits[MOST_EXITS][MOST_M];
+} facts;
+
+/* Losses of the early exits, each with a zeroed tap of its own. */
+static void plain_exits(plain *p, const ef_step_spec *spec, const int32_t *targets, size_t micro, facts *told,
+                        float *grads, float *taps, const float **at) {
+  for (size_t e = 0; e < ef_dims_exit_count(&p->model.dims); e++) {
+    const ef_loss_spec loss = {.targets = targets, .ce_scale = spec->ce_scale * spec->exit_weights[e]};
+    ef_loss_sums sums = {0};
+    at[ef_dims_exit_after(&p->model.dims, e)] = taps + e * R * D;
+    ef_exit_loss(p->pass, &p->model, e, &loss, grads, taps + e * R * D, NULL, &sums);
+    told->exits[e][micro] = sums.ce;
+  }
+}
+
 static ef_status plain_micro(plain *p, const ef_step_spec *spec, size_t M, size_t micro, uint32_t step,
-                             double *ce, double *kl, double *aux) {
+                             facts *told) {
   int32_t ids[R], targets[R];
-  float *grads, dfinal[R * 16];
+  float *grads, dfinal[R * D], exits[MOST_EXITS * R * D] = {0};
+  const float *at[4] = {NULL};
+  const ef_taps taps = {.at = at};
   stream s = {step, SIZE_MAX};
   EF_TRY(batch(&s, micro, ids, targets));
   const ef_loss_spec loss = {.targets = targets,
@@ -71,10 +95,11 @@ static ef_status plain_micro(plain *p, const ef_step_spec *spec, size_t M, size_
   EF_TRY(ef_tree_leaf(p->tree, &grads));
   EF_TRY(ef_forward(p->pass, &p->model, ids, B, T));
   ef_loss(p->pass, &p->model, &loss, grads, dfinal, NULL, &sums);
-  EF_TRY(ef_backward(p->pass, &p->model, dfinal, NULL, 1.0f / (float)M, grads));
-  ce[micro] = sums.ce;
-  kl[micro] = sums.kl;
-  aux[micro] = ef_pass_aux_weighted(p->pass);
+  plain_exits(p, spec, targets, micro, told, grads, exits, at);
+  EF_TRY(ef_backward(p->pass, &p->model, dfinal, &taps, 1.0f / (float)M, grads));
+  told->ce[micro] = sums.ce;
+  told->kl[micro] = sums.kl;
+  told->aux[micro] = ef_pass_aux_weighted(p->pass);
   p->last.loss.tokens += sums.tokens;
   p->last.loss.hits += sums.hits;
   return ef_tree_add(p->tree, micro, grads);
@@ -82,19 +107,23 @@ static ef_status plain_micro(plain *p, const ef_step_spec *spec, size_t M, size_
 
 static ef_status plain_step(plain *p, const ef_step_spec *spec, size_t M, bool frozen, uint32_t step) {
   const ef_table *t = &p->model.table;
-  double ce[MOST_M], kl[MOST_M], aux[MOST_M], squares;
+  facts told;
+  double squares;
   const float *g;
   ef_tree_reset(p->tree);
   p->last = (ef_step_result){0};
-  for (size_t m = 0; m < M; m++) EF_TRY(plain_micro(p, spec, M, m, step, ce, kl, aux));
+  for (size_t m = 0; m < M; m++) EF_TRY(plain_micro(p, spec, M, m, step, &told));
   EF_TRY(ef_tree_sum(p->tree, &g));
   squares = k->sum_squares(t->shared, g);
   for (size_t at = t->shared; at < t->floats && !frozen; at += t->expert_floats) {
     squares += k->sum_squares(t->expert_floats, g + at);
   }
-  p->last.loss.ce = ef_tree_fold(M, ce);
-  p->last.loss.kl = ef_tree_fold(M, kl);
-  p->last.aux = ef_tree_fold(M, aux) / (double)M;
+  p->last.loss.ce = ef_tree_fold(M, told.ce);
+  p->last.loss.kl = ef_tree_fold(M, told.kl);
+  p->last.aux = ef_tree_fold(M, told.aux) / (double)M;
+  size_t exits = ef_dims_exit_count(&p->model.dims);
+  for (size_t e = 0; e < exits; e++) p->exit_ce[e] = ef_tree_fold(M, told.exits[e]);
+  p->last.exit_ce = exits > 0 ? p->exit_ce : NULL;
   p->last.grad_norm = sqrt(squares);
   ef_adamw a = spec->adamw;
   a.grad_scale = ef_clip_factor(squares, spec->clip);
@@ -142,7 +171,12 @@ static bool same_block(const ef_model *shard, const float *mine, const ef_model 
   return true;
 }
 
-static bool same_result(const ef_step_result *a, const ef_step_result *b) {
+static bool same_result(const ef_dims *dims, const ef_step_result *a, const ef_step_result *b) {
+  bool exits = (a->exit_ce != NULL) == (b->exit_ce != NULL);
+  for (size_t e = 0; exits && a->exit_ce && e < ef_dims_exit_count(dims); e++) {
+    exits = a->exit_ce[e] == b->exit_ce[e] && a->exit_ce[e] > 0.0;
+  }
+  if (!exits) return false;
   return a->loss.ce == b->loss.ce && a->loss.kl == b->loss.kl && a->loss.tokens == b->loss.tokens &&
          a->loss.hits == b->loss.hits && a->aux == b->aux && a->grad_norm == b->grad_norm;
 }
@@ -170,8 +204,9 @@ static void check(const ef_dims *dims, size_t M, bool frozen, bool distil) {
     ef_status status = ef_step_run(step, &(ef_batches){&s, batch}, &spec, &result);
     if (status == EF_OK) status = plain_step(&p, &spec, M, frozen, n);
     cr_assert(mpi_all(status == EF_OK), "%s", ef_message());
-    cr_assert(mpi_all(same_result(&result, &p.last)), "step %u, M %zu: ce %.17g %.17g, norm %.17g %.17g", n,
-              M, result.loss.ce, p.last.loss.ce, result.grad_norm, p.last.grad_norm);
+    cr_assert(mpi_all(same_result(dims, &result, &p.last)),
+              "step %u, M %zu: ce %.17g %.17g, norm %.17g %.17g", n, M, result.loss.ce, p.last.loss.ce,
+              result.grad_norm, p.last.grad_norm);
     cr_assert(mpi_all(same_block(&shard, shard.params, &p.model, p.model.params, true)), "step %u, M %zu", n,
               M);
     if (n == 1) bytes = ef_memory_bytes();
@@ -196,11 +231,14 @@ static void check_family(ef_family family, const ef_shape *shape) {
   cr_assert(mpi_all(ef_dims_make(family, shape, &dims) == EF_OK), "%s", ef_message());
   for (size_t M = 1; M <= MOST_M; M++) check(&dims, M, false, M == 3);
   if (dims.E) check(&dims, 3, true, true);
+  for (size_t after = 1; after < dims.L; after++) cr_assert(mpi_all(ef_dims_add_exit(&dims, after) == EF_OK));
+  check(&dims, 4, false, false);
+  check(&dims, 3, dims.E > 0, true);
   cr_assert(mpi_all(ef_memory_blocks() == before));
   ef_par_finish(&par);
 }
 
-static const ef_shape dense = {.V = V, .D = 16, .L = 2, .H = 4, .G = 4, .F = 24, .max_positions = 16};
+static const ef_shape dense = {.V = V, .D = D, .L = 2, .H = 4, .G = 4, .F = 24, .max_positions = 16};
 
 MPI_TEST(step, gpt2) { check_family(EF_GPT2, &dense); }
 
