@@ -2,6 +2,12 @@
  *
  * SI units. Strings and arrays are owned by the instance. Everything that reads JSON names file and path of
  * what is wrong ("market.json: users[3].deadline: ..."), as EF_INPUT.
+ *
+ * Limits, beyond which a file is refused so that no sum or product of a market overflows: value and bid
+ * 1e300, unit_cost 1e250, margin, complexity, rate and tokens 1e30, every other quantity 1e100, capacity
+ * 2^53. Absent and null are the same; a whole number may be written 1000.0; the fields comment, description,
+ * name and source of the instance, and those that begin with _ or x-, are nobody's. An entry of workloads[]
+ * may be a string: the name of a network (networks.h), or of a file beside the instance's.
  */
 #pragma once
 
@@ -29,7 +35,8 @@ typedef struct ef_rules {
 typedef struct ef_provider {
   char *id;
   size_t workload; /* index */
-  double share;    /* of the capacity, 0..1; the shares sum to at most 1 */
+  double share;    /* of the capacity, 0..1; the shares sum to at most 1 (in a pooled market: any) */
+  bool number_id;  /* the id is a whole number in the file, or absent there: then it is the index */
 } ef_provider;
 
 typedef struct ef_user {
@@ -44,6 +51,7 @@ typedef struct ef_user {
   double complexity;                   /* multiplies FLOPs and data, > 0; default 1 */
   double rate;                         /* tasks per second, >= 0; default 0 */
   double prompt_tokens, decode_tokens; /* autoregressive; 0: those of the workload */
+  bool number_id;                      /* as a provider's */
 } ef_user;
 
 typedef struct ef_instance {
@@ -57,7 +65,9 @@ typedef struct ef_instance {
 /* Rules with every default: c 2, variant T, per provider, unit 1e9 FLOP/s, max_share 1. Local. */
 ef_rules ef_rules_default(void);
 
-/* Reads and checks a file. An unknown field is refused with the nearest known one. Local. */
+/* Reads and checks a file. An unknown field is refused with the nearest known one. One user at a time stands
+ * in memory as JSON: 10^6 users take some 350 bytes each beside the text. On failure nothing is left to free.
+ * EF_INPUT, EF_MACHINE. Local. */
 ef_status ef_instance_read(const char *path, ef_instance *instance);
 /* The same from memory; `name` stands in messages. Local. */
 ef_status ef_instance_parse(const char *name, const char *json, size_t bytes, ef_instance *instance);

@@ -7,7 +7,9 @@
 
 typedef struct ef_network {
   const char *name; /* "alexnet", "vgg16", "resnet34", "resnet50", "mobilenet_v2", "bart_base" */
-  const char *help; /* what and from where */
+  const char *help; /* one line */
+  /* Fills a workload that the caller frees. Activations have bytes_per_element bytes (1: 8 bits, as in the
+   * shipped files; 4: float). EF_INPUT unless it is finite and above 0, EF_MACHINE. Local. */
   ef_status (*make)(double bytes_per_element, ef_workload *workload);
 } ef_network;
 

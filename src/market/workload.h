@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Cost of one layer. A forward pass uses flops and out_bytes, of one request of complexity 1. In an
  * autoregressive workload all numbers are those of one token: */
@@ -55,12 +56,15 @@ typedef struct ef_workload {
 void ef_workload_free(ef_workload *w);
 
 /* EF_INPUT with the JSON path of the first fault ("workloads[0].exits[2].layer: ..."), `where` being the
- * path of the workload: no layers or exits, a negative or non-finite number, exits out of order or behind the
- * last layer, accuracies that are no numbers, leave shares outside 0..1 or that do not sum to 1 within 1e-9,
- * an autoregressive workload without prompt or with less than one token to decode. Local. */
+ * path of the workload: no layers or exits, a negative or non-finite number, exits out of order (equal layers
+ * are fine) or behind the last layer, accuracies that are no numbers, leave shares outside 0..1 or that do
+ * not sum to 1 within 1e-9, an autoregressive workload without prompt or with less than one token to decode.
+ * Local. */
 ef_status ef_workload_check(const ef_workload *w, const char *where);
 
 /* Reads PATH (JSON, the object of aeria.md section 8, optional "schema": "aeria-workload/1"); EF_INPUT names
  * file and JSON path. ef_workload_write makes the file (17 digits), whole or not at all. Local. */
 ef_status ef_workload_read(const char *path, ef_workload *w);
 ef_status ef_workload_write(const ef_workload *w, const char *path);
+/* The same text on a stream, without checks; EF_INPUT for a string that is no UTF-8. Local. */
+ef_status ef_workload_print(const ef_workload *w, FILE *out);

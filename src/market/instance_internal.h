@@ -1,0 +1,12 @@
+/* Tables of the instance's fields, shared by its check, reader and writer. Private. */
+#pragma once
+
+#include "market/instance.h"
+#include "market/json_fields.h"
+
+extern const ef_json_field ef_rules_fields[];
+extern const ef_json_field ef_provider_fields[];
+extern const ef_json_field ef_user_fields[];
+
+#define EF_VARIANT_NAMES "T|E|D"
+#define EF_MODE_NAMES "per_provider|pooled"
