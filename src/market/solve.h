@@ -60,7 +60,7 @@ typedef struct ef_solving {
 /* Phase I: every user's demand, (users). Local. */
 ef_status ef_demands_find(const ef_instance *instance, ef_demand *demands);
 
-/* Whether the user's demand fits the public cap of its market. Local. */
+/* Whether the user's demand fits the public cap of its market, max_share * C_k in double. Local. */
 bool ef_demand_fits(const ef_instance *instance, size_t user, const ef_demand *demand);
 
 /* The bidders of one market as plain arrays, and the users behind them. */
@@ -79,5 +79,7 @@ void ef_book_free(ef_book *book);
 ef_status ef_market_solve(const ef_instance *instance, const ef_solving *solving, ef_market_outcome *outcome);
 void ef_market_outcome_free(ef_market_outcome *outcome);
 
-/* The outcome as JSON text in counted memory (one object, 17 digits), freed by the caller. Local. */
+/* The outcome as JSON text in counted memory (one object, 17 digits; null for a number that is not finite,
+ * for the one of exit and policy that the workload does not offer, and for what an infeasible user lacks),
+ * freed by the caller. EF_INPUT if an id is no UTF-8, EF_MACHINE. Local. */
 ef_status ef_market_outcome_json(const ef_instance *instance, const ef_market_outcome *outcome, char **json);
