@@ -6,9 +6,16 @@
 
 #include "market/mechanism.h"
 
-typedef enum ef_verdict { EF_HOLDS, EF_HOLDS_UNDER_CONSENSUS, EF_FAILS, EF_NOT_CLAIMED } ef_verdict;
-const char *
-ef_verdict_name(ef_verdict verdict); /* "holds", "holds under consensus", "fails", "not claimed" */
+/* NOT_CHECKED: claimed, but nothing on this market tests it (no winner, no estimate, not asked for). */
+typedef enum ef_audit_verdict {
+  EF_HOLDS,
+  EF_HOLDS_UNDER_CONSENSUS,
+  EF_FAILS,
+  EF_NOT_CLAIMED,
+  EF_NOT_CHECKED
+} ef_audit_verdict;
+/* "holds", "holds under consensus", "fails", "not claimed", "not checked" */
+const char *ef_verdict_name(ef_audit_verdict verdict);
 
 /* The claims, in the order of the report. */
 typedef enum ef_claim {
@@ -24,10 +31,12 @@ typedef enum ef_claim {
   EF_CLAIM_REVENUE,    /* expected profit >= bound (1) */
   EF_CLAIM_COUNT
 } ef_claim;
+/* "truthful", "demand", "rational", "capacity", "reserve", "envy_price", "envy", "budget", "estimate",
+ * "revenue" */
 const char *ef_claim_name(ef_claim claim);
 
 typedef struct ef_finding {
-  ef_verdict verdict;
+  ef_audit_verdict verdict;
   size_t checks, faults;   /* how many comparisons; how many failed */
   size_t consensus_faults; /* of those, under consensus */
   double worst;            /* largest violation, in money, units or as the claim has it */
@@ -48,18 +57,29 @@ typedef struct ef_audit_spec {
 
 typedef struct ef_audit {
   ef_finding findings[EF_CLAIM_COUNT];
-  size_t bidders, deviations, clearings;
-  double expected_profit, bound, f2, ratio; /* ratio = expected profit / F2; NaN where F2 = 0 */
-  double consensus_rate;                    /* over the coins tried */
+  size_t markets, bidders, clearings; /* clearings: how often the mechanism was run */
+  size_t replayed;                    /* bidders whose misreports were replayed */
+  size_t deviations;                  /* misreports replayed, counted once per coin */
+  double expected_profit; /* over the coin u and the Vickrey branch: exact for AERIA's own clearing,
+                             else mean_profit */
+  double mean_profit;     /* over the coins tried: shows whether the other is plausible */
+  double bound;           /* (1) times the probability of no Vickrey branch; 0 where none is claimed */
+  double f2, ratio;       /* ratio = expected profit / F2; NaN where F2 = 0 */
+  double consensus_rate;  /* over the coins tried, of the core auction */
 } ef_audit;
 
-/* Gains below this share of the larger of bid and value are rounding. */
+/* Differences below this share of the money compared (a gain: of the larger of value and payment) are
+ * rounding.
+ */
 #define EF_AUDIT_TOLERANCE 1e-9
 
-/* Audits one market. EF_MACHINE. Local. */
+/* Audits one market: bids are taken as values. A mechanism whose name is that of an AERIA variant is also
+ * held to that variant's estimates, budget and revenue bound. EF_MACHINE, or what the mechanism returns.
+ * Local. */
 ef_status ef_audit_market(const ef_market *market, const ef_audit_spec *spec, ef_audit *audit);
 
-/* Adds the audit of another market: counts and worst add up, the first example stays. Local. */
+/* Adds the audit of another market to `sum` (zero at first): counts, profits and bounds add up, worst is the
+ * largest, the first example and the gravest verdict stay. Local. */
 void ef_audit_add(ef_audit *sum, const ef_audit *part);
 
 /* Whether a claim that the mechanism makes fails. Local. */
