@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that edgefuse is built from. Quiet when all of them are there; needs root or sudo
-# otherwise. npm is used by scripts/fetch_brown.sh when it is there, but not installed: Debian's package
-# conflicts with the nodejs of other sources.
+# Installs the Debian packages that edgefuse is built from, and those of scripts/plots. Quiet when all of them are
+# there; needs root or sudo otherwise. npm is used by scripts/fetch_brown.sh when it is there, but not installed:
+# Debian's package conflicts with the nodejs of other sources.
 set -euo pipefail
 
 packages=(
@@ -12,6 +12,7 @@ packages=(
   libhdf5-openmpi-dev hdf5-tools
   libyaml-dev libjansson-dev libsentencepiece-dev libxxhash-dev
   libcriterion-dev
+  python3-h5py python3-matplotlib
 )
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

@@ -3,7 +3,7 @@ add_executable(hdf5_maker ${CMAKE_CURRENT_LIST_DIR}/hdf5_maker.c)
 target_link_libraries(hdf5_maker PRIVATE hdf5::hdf5 MPI::MPI_C)
 ef_executable_flags(hdf5_maker)
 
-foreach(case bad_deck bad_text bad_model checkpoint machine numbers resume bits ledger)
+foreach(case bad_deck bad_text bad_model checkpoint machine numbers resume bits ledger market)
   # Many whole runs: too slow under the sanitizers.
   set(labels faults)
   if(case MATCHES "checkpoint|machine|resume|bits")
