@@ -1,0 +1,55 @@
+#include "train/model_hash.h"
+
+#include "base/memory.h"
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+typedef struct hashing {
+  ef_h5 *file;
+  XXH3_state_t *state;
+  size_t tensors;
+} hashing;
+
+static ef_status add_tensor(void *ctx, const char *path, const ef_h5_array *array) {
+  hashing *h = ctx;
+  size_t count = 1;
+  float *data = NULL;
+  if (array->type != EF_H5_F32) return EF_OK;
+  uint64_t shape[4] = {0};
+  for (size_t i = 0; i < array->rank; i++) count *= shape[i] = array->shape[i];
+  EF_TRY(EF_NEW(data, count));
+  ef_h5_array wanted = *array;
+  wanted.path = path;
+  ef_status status = ef_h5_read(h->file, &wanted, data);
+  if (status == EF_OK) {
+    XXH3_128bits_update(h->state, path, strlen(path) + 1);
+    XXH3_128bits_update(h->state, shape, sizeof shape);
+    XXH3_128bits_update(h->state, data, count * sizeof *data);
+    h->tensors++;
+  }
+  ef_free(data);
+  return status;
+}
+
+ef_status ef_model_file_hash(ef_h5 *file, char out[EF_MODEL_HASH_BYTES]) {
+  hashing h = {.file = file, .state = XXH3_createState()};
+  EF_TRY(EF_CHECK(h.state, EF_MACHINE, "out of memory"));
+  XXH3_128bits_reset(h.state);
+  ef_status status = ef_h5_visit(file, "/model", add_tensor, &h);
+  XXH128_hash_t hash = XXH3_128bits_digest(h.state);
+  XXH3_freeState(h.state);
+  EF_TRY(status);
+  EF_TRY(EF_CHECK(h.tensors > 0, EF_CHECKPOINT, "the file holds no model"));
+  snprintf(out, EF_MODEL_HASH_BYTES, "%016llx%016llx", (unsigned long long)hash.high64,
+           (unsigned long long)hash.low64);
+  return EF_OK;
+}
+
+ef_status ef_model_path_hash(const char *path, char out[EF_MODEL_HASH_BYTES]) {
+  ef_h5 *file = NULL;
+  ef_status status = ef_h5_open(path, NULL, &file);
+  if (status == EF_OK) status = ef_context(ef_model_file_hash(file, out), "%s", path);
+  ef_h5_close(file);
+  return status;
+}
