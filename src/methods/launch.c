@@ -158,6 +158,7 @@ static ef_status note_stop(ef_run *run) {
 static ef_status run_method(ef_run *run, const ef_launch *launch) {
   ef_outcome outcome = {0};
   ef_status status = launch->method->run(run, &outcome);
+  if (status == EF_OK) status = ef_clearing_make(run, &outcome.devices, &outcome.market);
   if (status == EF_OK) {
     bool root = ef_par_root(run->par);
     status = ef_agree(run->par, root ? ef_report_write(run, launch->method, &outcome) : EF_OK);

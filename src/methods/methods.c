@@ -25,4 +25,5 @@ void ef_outcome_free(ef_outcome *outcome) {
   ef_bases_free(&outcome->bases);
   ef_tuned_free(&outcome->tuned);
   ef_tuned_free(&outcome->public_only);
+  ef_clearing_free(&outcome->market);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "fusion/tune.h"
+#include "methods/clearing.h"
 
 /* What a method leaves behind for the report, the same on all ranks (the ledger on the root). */
 typedef struct ef_outcome {
@@ -12,8 +13,9 @@ typedef struct ef_outcome {
   ef_ledger ledger;
   ef_clusters clusters;
   ef_bases bases;
-  ef_tuned tuned;       /* the global model */
-  ef_tuned public_only; /* the control; steps 0 if it was not asked for */
+  ef_tuned tuned;         /* the global model */
+  ef_tuned public_only;   /* the control; steps 0 if it was not asked for */
+  ef_clearing_run market; /* the clearing at the end; not done if the deck does not want it */
 } ef_outcome;
 
 typedef struct ef_method {

@@ -1,6 +1,7 @@
 #include "methods/report.h"
 
 #include "base/clock.h"
+#include "methods/report_market.h"
 #include "methods/report_rows.h"
 
 /* Side of the square product that a phase's speed is compared with. */
@@ -26,6 +27,7 @@ ef_status ef_report_write(const ef_run *run, const ef_method *method, const ef_o
   ef_status status = EF_OK;
   EF_GO(measure(&report));
   EF_GO(ef_report_write_series(&report));
+  EF_GO(ef_report_market_file(run, &outcome->market));
   EF_GO(ef_report_write_md(&report));
   EF_GO(ef_report_write_json(&report));
   EF_GO(check_bytes(&report));

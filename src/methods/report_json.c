@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "methods/quality_json.h"
+#include "methods/report_market.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
 #include <math.h>
@@ -191,7 +192,7 @@ static json_t *report(const ef_report *r) {
   json_object_set_new(out, "device_memory", device_memory(r));
   json_object_set_new(out, "phases", phases(r));
   json_object_set_new(out, "sgemm_peak_gflops", ef_number_json(r->sgemm_peak));
-  json_object_set_new(out, "market", json_null());
+  json_object_set_new(out, "market", ef_report_market_json(&r->outcome->market));
   json_object_set_new(out, "plan_error", plan_error(r));
   return out;
 }
