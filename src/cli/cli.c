@@ -2,7 +2,7 @@
 
 #include "base/build.h"
 #include "base/memory.h"
-#include "deck/nearest.h"
+#include "base/nearest.h"
 #include <string.h>
 
 const ef_command ef_commands[] = {
@@ -17,6 +17,10 @@ const ef_command ef_commands[] = {
     {"export", "IN.h5 DIR", "checkpoint to Hugging Face folder", ef_cli_export},
     {"inspect", "FILE [--verify]", "what is in a file", ef_cli_inspect},
     {"diff", "A B", "what differs between two files; exit code 1 if anything does", ef_cli_diff},
+    {"profile", "CHECKPOINT --text FILE... --out FILE", "a model as a workload of the edge market",
+     ef_cli_profile},
+    {"market", "solve|audit|simulate|workload ...", "the edge-inference market: AERIA, rivals, audit",
+     ef_cli_market},
     {"bench", "[--preset NAME]", "speed of a training step on this machine", ef_cli_bench},
     {NULL, NULL, NULL, NULL},
 };
@@ -29,10 +33,12 @@ const ef_command *ef_command_find(const char *name) {
 }
 
 void ef_cli_usage(FILE *out) {
-  fputs("Usage: edgefuse COMMAND [ARGUMENT...] [--option...]\n"
-        "       mpirun -n RANKS edgefuse COMMAND ...\n\n"
-        "Federated fusion of small language models into one Mixture-of-Experts.\n\n",
-        out);
+  fputs(
+      "Usage: edgefuse COMMAND [ARGUMENT...] [--option...]\n"
+      "       mpirun -n RANKS edgefuse COMMAND ...\n\n"
+      "Federated fusion of small language models into one Mixture-of-Experts, and a truthful market for its\n"
+      "inference at the edge.\n\n",
+      out);
   for (const ef_command *command = ef_commands; command->name; command++) {
     fprintf(out, "  %-9s %-40s %s\n", command->name, command->synopsis, command->help);
   }

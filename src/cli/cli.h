@@ -76,3 +76,5 @@ ef_status ef_cli_forward(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_inspect(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_diff(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_generate(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_profile(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_market(ef_cli *cli, int argc, char **argv);
