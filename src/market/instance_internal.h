@@ -1,8 +1,8 @@
 /* Tables of the instance's fields, shared by its check, reader and writer. Private. */
 #pragma once
 
+#include "market/files/json_fields.h"
 #include "market/instance.h"
-#include "market/json_fields.h"
 
 extern const ef_json_field ef_rules_fields[];
 extern const ef_json_field ef_provider_fields[];

@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "market/json_read.h"
-#include "market/json_write.h"
+#include "market/files/json_read.h"
+#include "market/files/json_write.h"
 #include "market/workload.h"
 
 extern const ef_json_field ef_workload_fields[];

@@ -1,5 +1,5 @@
 #include "market/networks.h"
-#include "market/simulate_internal.h"
+#include "market/simulation/simulate_internal.h"
 #include "market/solve.h"
 #include "test_simulate_sample.h"
 
