@@ -113,8 +113,9 @@ static void finish(const ef_search *s, const request *r, size_t q, double share,
     split->network_s = r->prompt * token + s->rules->rtt + sent * (token + s->rules->rtt);
   }
   split->slack = s->user->deadline - split->device_s - split->network_s;
+  bool may_idle = share <= 0 || s->table->workload->policy_count > 0; /* as in a forward pass */
   bool idle = split->work <= 0 && split->device_s + split->network_s <= s->user->deadline;
-  split->in_time = split->slack > 0 || idle;
+  split->in_time = split->slack > 0 || (may_idle && idle);
 }
 
 /* ---- fixed exits ----------------------------------------------------------------------------------------

@@ -180,3 +180,23 @@ Test(demand_tokens, device_that_computes_nothing) {
   cr_assert_eq(d.partition, 1);
   NEAR(d.device_s, 0.11);
 }
+
+/* With a fixed exit the edge needs slack even where it has no work, as in a forward pass (section 2): one
+ * free layer, one byte of prompt at 8 bit/s, a deadline of one second. All local is feasible. */
+Test(demand_tokens, no_slack_and_no_work_at_the_edge) {
+  demand_sample s = {.w = {.autoregressive = true,
+                           .input_bytes = 1,
+                           .prompt_tokens = 1,
+                           .decode_tokens = 1,
+                           .layer_count = 1,
+                           .exit_count = 1},
+                     .exits = {{1, 0, 0, 1, NULL}},
+                     .rules = {.unit_flops = 1},
+                     .user = {.deadline = 1, .device_flops = 1, .uplink_bps = 8, .complexity = 1}};
+  sample_bind(&s);
+  ef_demand d = sample_find(&s);
+  cr_assert(d.need == EF_NEED_SELF && d.partition == 2, "partition %zu", d.partition);
+  cr_assert(isinf(ef_demand_of_pair(&s.w, &s.rules, &s.user, 0, 0)));
+  s.user.deadline = 1.5;
+  cr_assert_eq(sample_find(&s).partition, 0);
+}
