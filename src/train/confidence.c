@@ -169,6 +169,7 @@ ef_status ef_confidence_measure(ef_par *par, const ef_kernels *kernels, const ef
   meter m = {.par = par, .k = kernels, .model = shard, .text = text, .c = c};
   ef_status status = create(&m);
   for (size_t i = 0; status == EF_OK && i < text->count; i++) status = run_stream(&m, &text->streams[i]);
+  status = ef_agree(par, status); /* without experts the ranks meet here first */
   if (status == EF_OK) status = share_counts(par, c);
   release(&m);
   if (status != EF_OK) ef_confidence_free(c);

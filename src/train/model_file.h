@@ -8,6 +8,7 @@
 #pragma once
 
 #include "model/model.h"
+#include "par/par.h"
 #include "store/h5.h"
 #include "store/safetensors.h"
 
@@ -46,6 +47,9 @@ ef_status ef_model_file_dims(ef_h5 *file, ef_dims *dims);
  * but every tensor of the table must be there with its shape, and no other. EF_CHECKPOINT names the first
  * tensor that is missing, foreign, of another shape or not finite. Local. */
 ef_status ef_model_file_read(ef_h5 *file, ef_model *model);
+/* Makes and reads this rank's shard of the model in a file: the shared tensors and the experts
+ * ef_block_first(E, size, rank) on. EF_CHECKPOINT, EF_MACHINE. Local. */
+ef_status ef_model_file_shard(ef_h5 *file, const ef_par *par, ef_model *shard);
 /* What it carries beside; `table` is that of the model. Local. */
 ef_status ef_model_file_source(ef_h5 *file, const ef_table *table, ef_model_source *source);
 

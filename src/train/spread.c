@@ -67,8 +67,9 @@ ef_status ef_spread_evaluate(ef_spread *s, const ef_stream *stream, size_t most,
   size_t batches = (count + s->evaluator.B - 1) / s->evaluator.B, slots = (batches + size - 1) / size;
   double *mine = NULL, *all = NULL;
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(mine, slots * FIELDS));
-  EF_GO(EF_NEW(all, slots * FIELDS * size));
+  status = EF_NEW(mine, slots * FIELDS);
+  if (status == EF_OK) status = EF_NEW(all, slots * FIELDS * size);
+  EF_GO(ef_agree(s->par, status));
   for (size_t slot = 0; slot < slots; slot++) {
     EF_GO(run_slot(s, stream, count, slot * size + rank, batches, mine + slot * FIELDS));
   }
@@ -88,7 +89,7 @@ done:
 ef_status ef_spread_load(const ef_spread *spread, size_t *load) {
   size_t n = load_count(spread->model), size = (size_t)spread->par->size;
   int64_t *all = NULL;
-  EF_TRY(EF_NEW(all, n * size));
+  EF_TRY(ef_agree(spread->par, EF_NEW(all, n * size)));
   ef_status status = ef_allgather_i64(spread->par, spread->load, n, all);
   for (size_t i = 0; i < n; i++) {
     load[i] = 0;
