@@ -1,10 +1,10 @@
 #include "methods/clearing.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "methods/market_study.h"
 #include "methods/profile.h"
-#include "par/units.h"
 #include "train/checkpoint.h"
 #include "train/events.h"
 #include "train/model_file.h"
@@ -18,15 +18,8 @@
 
 static ef_status load_shard(const ef_run *run, const char *path, ef_model *shard) {
   ef_h5 *file = NULL;
-  ef_dims dims;
   EF_TRY(ef_h5_open(path, NULL, &file));
-  ef_status status = EF_OK;
-  EF_GO(ef_model_file_dims(file, &dims));
-  size_t first = ef_block_first(dims.E, run->par->size, run->par->rank),
-         next = ef_block_first(dims.E, run->par->size, run->par->rank + 1);
-  EF_GO(ef_model_create_shard(&dims, first, next - first, shard));
-  EF_GO(ef_model_file_read(file, shard));
-done:
+  ef_status status = ef_model_file_shard(file, run->par, shard);
   ef_h5_close(file);
   return status == EF_OK ? status : ef_context(status, "%s", path);
 }
@@ -39,6 +32,7 @@ static const double *thresholds_of(const ef_deck *deck, double *room, size_t *co
   return list->count ? room : ef_profile_thresholds;
 }
 
+/* At least one window of each domain. */
 static ef_status measure(ef_run *run, const ef_model *shard, ef_confidence *confidence, double *room) {
   const ef_deck *deck = run->deck;
   size_t count, domains = run->tokens.domain_count, most = (size_t)deck->market.profile_windows;
@@ -80,6 +74,8 @@ done:
 static ef_status profile(ef_run *run, ef_clearing_run *c, ef_workload *w) {
   ef_model shard = {0};
   EF_TRY(ef_checkpoint_newest(run, c->checkpoint, sizeof c->checkpoint));
+  EF_TRY(EF_CHECK(c->checkpoint[0], EF_CHECKPOINT, "%s/checkpoint: there is no checkpoint to profile",
+                  run->folder));
   ef_status status = ef_agree(run->par, load_shard(run, c->checkpoint, &shard));
   if (status == EF_OK) status = make_workload(run, &shard, c, w);
   ef_model_free(&shard);
@@ -170,8 +166,16 @@ static ef_status allocate(size_t devices, ef_clearing_run *c) {
   return name_users(instance);
 }
 
-/* Phase I on the ranks: the requests of the devices that live here. The market is the slot before the first
- * of a simulation with the same deck, with one user for each device. */
+/* With market.capacity_ratio the forecast is of slots with as many users as there are devices. */
+static ef_status capacity_of(const ef_scenario *scenario, size_t devices, int64_t *capacity) {
+  double users = (double)devices;
+  ef_scenario forecast = *scenario;
+  forecast.arrivals = (ef_trace){.count = 1, .value = &users};
+  return ef_scenario_capacity(&forecast, capacity);
+}
+
+/* Phase I on the ranks: the requests of the devices that live here. The market is a slot that no simulation
+ * with the same deck has, with one user for each device. */
 static ef_status find_demands(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
   ef_scenario scenario;
   ef_demand_table *table = NULL;
@@ -179,8 +183,7 @@ static ef_status find_demands(ef_run *run, const ef_devices *devices, ef_clearin
   EF_TRY(ef_study_scenario(run->deck, &scenario));
   scenario.workload = c->instance.workloads[0];
   ef_status status = EF_OK;
-  EF_GO(ef_scenario_check(&scenario));
-  EF_GO(ef_scenario_capacity(&scenario, &capacity));
+  EF_GO(capacity_of(&scenario, devices->count, &capacity));
   c->instance.rules = ef_scenario_rules(&scenario, capacity, EF_CLEARING_SLOT);
   EF_GO(ef_demand_table_create(&c->instance.workloads[0], &table));
   for (size_t i = 0; i < devices->count; i++) {
@@ -238,8 +241,8 @@ static ef_status scatter(ef_run *run, ef_clearing_run *c) {
   size_t count = c->instance.user_count;
   int *root = NULL;
   ef_records awards = {.width = AWARD_FIELDS, .ctx = c, .pack = pack_award, .unpack = unpack_award};
-  EF_TRY(ef_agree(run->par, EF_NEW(root, count)));
-  ef_status status = ef_records_share(run, &awards, count, root);
+  ef_status status = ef_agree(run->par, EF_NEW(root, count));
+  if (status == EF_OK) status = ef_records_share(run, &awards, count, root);
   ef_free(root);
   return status;
 }
@@ -252,9 +255,19 @@ static ef_status make(ef_run *run, const ef_devices *devices, ef_clearing_run *c
   return scatter(run, c);
 }
 
+/* Whether there is a window of validation text, the same on all ranks. */
+static bool can_profile(const ef_run *run) {
+  size_t windows = 0;
+  for (size_t d = 0; d < run->tokens.domain_count; d++)
+    windows += ef_stream_windows(&run->validation[d], (size_t)run->deck->global.context);
+  if (windows == 0)
+    ef_warn("market: there is no validation text to measure the exits on; no market is cleared");
+  return windows > 0;
+}
+
 ef_status ef_clearing_make(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
   *c = (ef_clearing_run){0};
-  if (!run->deck->market.clear) return EF_OK;
+  if (!run->deck->market.clear || !can_profile(run)) return EF_OK;
   double started = ef_clock();
   ef_status status = make(run, devices, c);
   if (status != EF_OK) {
@@ -263,6 +276,21 @@ ef_status ef_clearing_make(ef_run *run, const ef_devices *devices, ef_clearing_r
   }
   c->done = true;
   return ef_event_phase(run, "market", started, &(ef_effort){0});
+}
+
+/* All but the workload is known before the training: one that costs nothing stands for it. */
+ef_status ef_clearing_check(const ef_deck *deck) {
+  static char name[] = "model";
+  ef_layer_cost layer = {.name = name};
+  ef_exit exit = {.after = 1};
+  ef_scenario scenario;
+  if (!deck->market.clear) return EF_OK;
+  EF_TRY(ef_study_scenario(deck, &scenario));
+  scenario.workload =
+      (ef_workload){.name = name, .layers = &layer, .layer_count = 1, .exits = &exit, .exit_count = 1};
+  ef_status status = ef_scenario_check(&scenario);
+  ef_scenario_traces_free(&scenario);
+  return status;
 }
 
 void ef_clearing_free(ef_clearing_run *c) {

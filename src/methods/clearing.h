@@ -14,7 +14,7 @@
 #include "train/confidence.h"
 
 typedef struct ef_clearing_run {
-  bool done;                 /* false: market.clear is false */
+  bool done;                 /* false: market.clear is false, or there is no validation text */
   char checkpoint[4096];     /* whose model was profiled */
   size_t tokens;             /* of validation text behind the profile */
   ef_instance instance;      /* rules, the workload of the model, one provider, the devices; owned */
@@ -25,8 +25,13 @@ typedef struct ef_clearing_run {
   bool audited;              /* false: nobody entered the market */
 } ef_clearing_run;
 
-/* Profiles the model of the newest checkpoint on the validation text, clears and audits. The root writes
- * workload.json and market.json (the instance, with its coins: edgefuse market solve and audit take it) into
- * the run folder. EF_CHECKPOINT, EF_INPUT (no validation text), EF_MACHINE. Collective. */
+/* Whether the deck's traces and settings of the market are good, so that no training ends in vain. EF_INPUT
+ * names the file or the setting. Local. */
+ef_status ef_clearing_check(const ef_deck *deck);
+
+/* Profiles the model of the newest checkpoint on the validation text, clears and audits; every device is a
+ * user, also one whose upload failed. The root writes workload.json and market.json (the instance, with its
+ * coins: edgefuse market solve and audit take it) into the run folder. Without validation text nothing is
+ * cleared, and a warning says so. EF_CHECKPOINT, EF_INPUT, EF_MACHINE. Collective. */
 ef_status ef_clearing_make(ef_run *run, const ef_devices *devices, ef_clearing_run *clearing);
 void ef_clearing_free(ef_clearing_run *clearing);

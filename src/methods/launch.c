@@ -191,6 +191,7 @@ static ef_status finish_numbers(ef_run *run) {
 static ef_status open_run(ef_par *par, const ef_launch *launch, ef_run *run) {
   ef_stop early;
   EF_TRY(ef_agree(par, ef_stop_setup(&early, NULL, launch->deck->run.time_limit)));
+  EF_TRY(ef_agree(par, ef_par_root(par) ? ef_clearing_check(launch->deck) : EF_OK));
   EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
   ef_stop_poll(&early);
   EF_TRY(ef_run_open(par, launch->deck, launch->folder, run));

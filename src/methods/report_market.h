@@ -13,7 +13,7 @@ json_t *ef_report_market_json(const ef_clearing_run *clearing);
 /* The section of report.md; nothing if no market was cleared. EF_MACHINE. Local. */
 ef_status ef_report_market_md(const ef_clearing_run *clearing, FILE *out);
 
-/* market.h5 of the run: /auction (device) bids, demands, prices, payments and status; /policies (threshold,
- * exit) shares that leave and accuracy; /audit (claim) verdicts; each an NXdata group. Nothing if no market
- * was cleared. EF_MACHINE. Local. */
+/* market.h5 of the run: /auction (device) bids, demands, prices, payments and status; /policies (policy)
+ * thresholds and accuracy, and `leave` (policy, exit) the shares that leave; /audit (claim) verdicts, absent
+ * if nobody bid; each an NXdata group. Nothing if no market was cleared. EF_MACHINE. Local. */
 ef_status ef_report_market_file(const ef_run *run, const ef_clearing_run *clearing);

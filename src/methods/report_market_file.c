@@ -98,6 +98,24 @@ done:
   return status;
 }
 
+static ef_status write_leave(ef_h5 *file, const ef_clearing_run *c) {
+  const ef_workload *w = &c->instance.workloads[0];
+  ef_h5_array array = {.path = "/policies/leave",
+                       .type = EF_H5_F64,
+                       .rank = 2,
+                       .shape = {w->policy_count, w->exit_count},
+                       .description = "share of tokens that leave at each exit, the last head included",
+                       .units = "1",
+                       .dims = "policy,exit"};
+  double *data = NULL;
+  EF_TRY(EF_NEW(data, w->policy_count * w->exit_count));
+  for (size_t p = 0; p < w->policy_count; p++)
+    memcpy(data + p * w->exit_count, w->policies[p].leave, w->exit_count * sizeof *data);
+  ef_status status = ef_h5_write(file, &array, data);
+  ef_free(data);
+  return status;
+}
+
 static ef_status write_sale(ef_h5 *file, const ef_clearing_run *c) {
   const ef_market_summary *m = &c->outcome.markets[0];
   EF_TRY(ef_h5_set_real(file, "/auction", "revenue", c->outcome.revenue));
@@ -127,6 +145,7 @@ static ef_status write_all(ef_h5 *file, const ef_clearing_run *c) {
   EF_TRY(write_sale(file, c));
   EF_TRY(write_group(file, "/policies", "policy", "token accuracy by confidence threshold", policy_columns, c,
                      c->instance.workloads[0].policy_count));
+  EF_TRY(write_leave(file, c));
   EF_TRY(write_audit(file, c));
   return ef_h5_set_text(file, "/", "default", "auction");
 }

@@ -1,7 +1,7 @@
 #include "methods/quality_json.h"
 #include "methods/report_market.h"
 
-/* jansson hands NULL through: a value that cannot be made makes the whole NULL. */
+/* jansson hands NULL through: a value that cannot be made makes its object NULL, or is left out of it. */
 
 static json_t *whole(size_t n) { return n == SIZE_MAX ? json_null() : json_integer((json_int_t)n); }
 

@@ -17,7 +17,7 @@ static void print_head(const ef_clearing_run *c, FILE *out) {
           "coin %.4f, guaranteed %.4f)%s.\n\n",
           m->users, c->instance.user_count, m->sale.winners, (long long)m->sale.used, c->outcome.revenue,
           c->outcome.profit, m->f2, m->expected.profit, m->expected.bound,
-          m->consensus ? "; the estimates agree: one price" : "");
+          m->consensus && m->sale.winners > 0 ? "; the estimates agree: one price" : "");
 }
 
 /* Token accuracy and shares under each threshold. */
