@@ -11,7 +11,8 @@ typedef struct subcommand {
 } subcommand;
 
 static char solve_title[] = "market solve", audit_title[] = "market audit",
-            simulate_title[] = "market simulate", workload_title[] = "market workload";
+            simulate_title[] = "market simulate", workload_title[] = "market workload",
+            bench_title[] = "market bench";
 
 static const subcommand subcommands[] = {
     {"solve", solve_title, "INSTANCE.json", "one auction: partition, prices, winners, revenue",
@@ -22,6 +23,8 @@ static const subcommand subcommands[] = {
      ef_cli_market_simulate},
     {"workload", workload_title, "[NAME]", "layer and exit table of a published network",
      ef_cli_market_workload},
+    {"bench", bench_title, "[--users N]", "speed of demands and clearings at 100 to a million users",
+     ef_cli_market_bench},
 };
 enum { SUBCOMMANDS = sizeof subcommands / sizeof *subcommands };
 

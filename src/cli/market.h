@@ -9,3 +9,4 @@ ef_status ef_cli_market_solve(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_market_audit(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_market_simulate(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_market_workload(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_market_bench(ef_cli *cli, int argc, char **argv);

@@ -4,15 +4,25 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "market/solve.h"
+#include "train/model_hash.h"
 #include <string.h>
 
-enum { KEY_COIN = 0x20001, KEY_COIN_V, KEY_SEED, KEY_VARIANT, KEY_EXPECT, KEY_OUT = 'o' };
+enum {
+  KEY_COIN = 0x20001,
+  KEY_COIN_V,
+  KEY_SEED,
+  KEY_VARIANT,
+  KEY_EXPECT,
+  KEY_CHECKPOINT,
+  KEY_ANY_CHECKPOINT,
+  KEY_OUT = 'o'
+};
 
 typedef struct solve_arguments {
   double u, v;
-  bool has_u, has_v, expect;
+  bool has_u, has_v, expect, any_checkpoint;
   int64_t seed;
-  const char *variant, *out;
+  const char *variant, *checkpoint, *out;
 } solve_arguments;
 
 static const double COIN_MOST = 1.0 - 0x1p-53;
@@ -34,6 +44,12 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   case KEY_EXPECT:
     a->expect = true;
     return 0;
+  case KEY_CHECKPOINT:
+    a->checkpoint = value;
+    return 0;
+  case KEY_ANY_CHECKPOINT:
+    a->any_checkpoint = true;
+    return 0;
   case KEY_OUT:
     a->out = value;
     return 0;
@@ -48,6 +64,9 @@ static const struct argp_option options[] = {
     {"seed", KEY_SEED, "N", 0, "coins that nobody fixed are drawn from this seed (default 1)", 0},
     {"variant", KEY_VARIANT, "T|E|D", 0, "instead of the instance's", 0},
     {"expect", KEY_EXPECT, NULL, 0, "also the exact expectation over the coin", 0},
+    {"checkpoint", KEY_CHECKPOINT, "FILE", 0,
+     "refuse a profile of another model than FILE holds (exit code 5)", 0},
+    {"any-checkpoint", KEY_ANY_CHECKPOINT, NULL, 0, "take a profile of any model: warn, do not compare", 0},
     {"out", KEY_OUT, "FILE", 0, "write the outcome there, not on standard output", 0},
     {0}};
 
@@ -57,6 +76,31 @@ static const struct argp argp = {
     .args_doc = "INSTANCE.json",
     .doc = "Clears the market of an instance once: each user's least demand over exits and partitions, the "
            "auction, prices and winners. The outcome is one JSON object on standard output."};
+
+/* A price is asked for the model that was profiled and for no other. */
+static ef_status check_profiles(const char *path, const ef_instance *instance, const solve_arguments *a) {
+  char hash[EF_MODEL_HASH_BYTES];
+  size_t compared = 0;
+  if (a->any_checkpoint) {
+    ef_warn("%s: its profiles are taken as they are, of whatever checkpoint", path);
+    return EF_OK;
+  }
+  if (!a->checkpoint) return EF_OK;
+  EF_TRY(ef_model_path_hash(a->checkpoint, hash));
+  for (size_t i = 0; i < instance->workload_count; i++) {
+    const ef_workload *w = &instance->workloads[i];
+    if (!w->checkpoint) continue;
+    EF_TRY(EF_CHECK(strcmp(w->checkpoint, hash) == 0, EF_CHECKPOINT,
+                    "%s: workload %s is a profile of checkpoint %s, but %s is %s: make it anew with edgefuse "
+                    "profile, or add --any-checkpoint",
+                    path, w->name, w->checkpoint, a->checkpoint, hash));
+    compared++;
+  }
+  return EF_CHECK(compared > 0, EF_CHECKPOINT,
+                  "%s: no workload says which checkpoint it is a profile of, so none can be that of %s (%s): "
+                  "make one with edgefuse profile, or add --any-checkpoint",
+                  path, a->checkpoint, hash);
+}
 
 /* What the command line says goes before what the instance says. */
 static ef_status settle_rules(const solve_arguments *a, ef_rules *rules) {
@@ -106,6 +150,7 @@ static ef_status solve(const char *path, const solve_arguments *a) {
   ef_status status = EF_OK;
   EF_GO(ef_instance_read(path, &instance));
   EF_GO(settle_rules(a, &instance.rules));
+  EF_GO(check_profiles(path, &instance, a));
   EF_GO(ef_market_solve(&instance, &(ef_solving){.expect = a->expect}, &outcome));
   tell(&instance, &outcome);
   EF_GO(put(&instance, &outcome, a->out));

@@ -1,7 +1,6 @@
 #include "cli/model_text.h"
 
 #include "base/memory.h"
-#include "par/units.h"
 #include <string.h>
 
 void ef_model_text_free(ef_model_text *m) {
@@ -16,17 +15,15 @@ void ef_model_text_free(ef_model_text *m) {
 
 static ef_status load_model(const ef_par *par, const char *path, ef_model_text *m) {
   ef_h5 *file = NULL;
-  ef_dims dims;
   EF_TRY(ef_h5_open(path, NULL, &file));
   ef_status status = EF_OK;
-  EF_GO(ef_model_file_dims(file, &dims));
-  size_t first = ef_block_first(dims.E, par->size, par->rank),
-         next = ef_block_first(dims.E, par->size, par->rank + 1);
-  EF_GO(ef_model_create_shard(&dims, first, next - first, &m->model));
-  EF_GO(ef_model_file_read(file, &m->model));
+  EF_GO(ef_model_file_shard(file, par, &m->model));
   EF_GO(ef_model_file_source(file, &m->model.table, &m->source));
   EF_GO(EF_CHECK(m->source.tokenizer, EF_INPUT, "the model has no tokenizer, so it cannot read text"));
   EF_GO(ef_tokenizer_load(m->source.tokenizer, m->source.tokenizer_bytes, &m->tokenizer));
+  EF_GO(EF_CHECK(ef_tokenizer_size(m->tokenizer) <= m->model.dims.V, EF_CHECKPOINT,
+                 "its tokenizer has %zu tokens, but the model only %zu", ef_tokenizer_size(m->tokenizer),
+                 m->model.dims.V));
 done:
   ef_h5_close(file);
   return status == EF_OK ? status : ef_context(status, "%s", path);

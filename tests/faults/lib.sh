@@ -198,6 +198,7 @@ tune:
   batch: 4
   micro_batch: 2
   warmup: 2
+exits: {after: [1]}
 eval:
   batch: 4
   windows: 4

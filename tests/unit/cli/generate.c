@@ -1,6 +1,5 @@
 #include "test_cli.h"
 
-#include "text/tokenizer.h"
 #include <jansson.h>
 #include <string.h>
 
@@ -8,22 +7,6 @@ static char folder[PATH / 2];
 static void set_up(void) { test_make_folder(folder, sizeof folder); }
 static void tear_down(void) { test_remove_folder(folder); }
 TestSuite(generate, .init = set_up, .fini = tear_down);
-
-static void save_model(const ef_dims *dims, const void *tokenizer, size_t bytes) {
-  ef_model model;
-  ef_model_source source;
-  cr_assert_eq(ef_model_create(dims, &model), EF_OK, "%s", ef_message());
-  ef_model_init(&model, 1, 0);
-  cr_assert_eq(ef_model_source_make(&model, &source), EF_OK);
-  if (bytes) {
-    source.tokenizer = ef_alloc(bytes, 1);
-    source.tokenizer_bytes = bytes;
-    memcpy(source.tokenizer, tokenizer, bytes);
-  }
-  cr_assert_eq(ef_model_save(in(folder, "m.h5"), &model, &source), EF_OK, "%s", ef_message());
-  ef_model_source_free(&source);
-  ef_model_free(&model);
-}
 
 static ef_dims small_dims(size_t V) {
   ef_shape shape = {.V = V, .D = 16, .L = 2, .H = 2, .G = 2, .F = 24, .max_positions = 64};
@@ -35,7 +18,7 @@ static ef_dims small_dims(size_t V) {
 Test(generate, ids_without_a_tokenizer) {
   ef_dims dims = small_dims(40);
   char cached[2048], plain[2048], other[2048], text[256];
-  save_model(&dims, NULL, 0);
+  write_model(in(folder, "m.h5"), &dims, 1, NULL);
   const char *model = in(folder, "m.h5");
   cr_assert_eq(RUN(cached, "generate", model, "--ids=3,4,5", "--tokens=20", "--json"), EF_OK, "%s",
                ef_message());
@@ -57,21 +40,9 @@ Test(generate, ids_without_a_tokenizer) {
 }
 
 Test(generate, a_prompt_is_continued) {
-  static char corpus[20000];
-  const char *texts[] = {corpus};
-  static const char *const words[] = {"the ",  "rate ", "of ",   "interest ",
-                                      "rose ", "and ",  "fell ", "again. "};
-  for (size_t i = 0, n = 0; n + 16 < sizeof corpus; i++) {
-    n += strlen(strcpy(corpus + n, words[(i * i + i / 3) % COUNT(words)]));
-  }
-  size_t bytes = strlen(corpus);
-  ef_tokenizer *tokenizer;
-  cr_assert_eq(ef_tokenizer_train(texts, &bytes, 1, 300, &tokenizer), EF_OK, "%s", ef_message());
-  const void *model;
-  size_t size;
-  ef_tokenizer_model(tokenizer, &model, &size);
+  ef_tokenizer *tokenizer = sample_tokenizer();
   ef_dims dims = small_dims(ef_tokenizer_size(tokenizer));
-  save_model(&dims, model, size);
+  write_model(in(folder, "m.h5"), &dims, 1, tokenizer);
   ef_tokenizer_free(tokenizer);
 
   char out[4096];

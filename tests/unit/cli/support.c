@@ -69,6 +69,42 @@ void make_moe(uint64_t seed, ef_model *model) {
   ef_model_init(model, seed, 0);
 }
 
+void write_model(const char *path, const ef_dims *dims, uint64_t seed, const ef_tokenizer *tokenizer) {
+  ef_model model;
+  ef_model_source source;
+  cr_assert_eq(ef_model_create(dims, &model), EF_OK, "%s", ef_message());
+  ef_model_init(&model, seed, 0);
+  cr_assert_eq(ef_model_source_make(&model, &source), EF_OK, "%s", ef_message());
+  if (tokenizer) {
+    const void *bytes;
+    ef_tokenizer_model(tokenizer, &bytes, &source.tokenizer_bytes);
+    source.tokenizer = ef_alloc(source.tokenizer_bytes, 1);
+    memcpy(source.tokenizer, bytes, source.tokenizer_bytes);
+  }
+  cr_assert_eq(ef_model_save(path, &model, &source), EF_OK, "%s", ef_message());
+  ef_model_source_free(&source);
+  ef_model_free(&model);
+}
+
+const char *sample_text(void) {
+  static char text[20000];
+  static const char *const words[] = {"the ",  "rate ", "of ",   "interest ",
+                                      "rose ", "and ",  "fell ", "again. "};
+  if (text[0]) return text;
+  for (size_t i = 0, n = 0; n + 16 < sizeof text; i++) {
+    n += strlen(strcpy(text + n, words[(i * i + i / 3) % COUNT(words)]));
+  }
+  return text;
+}
+
+ef_tokenizer *sample_tokenizer(void) {
+  const char *texts[] = {sample_text()};
+  size_t bytes = strlen(texts[0]);
+  ef_tokenizer *tokenizer;
+  cr_assert_eq(ef_tokenizer_train(texts, &bytes, 1, 300, &tokenizer), EF_OK, "%s", ef_message());
+  return tokenizer;
+}
+
 void write_folder(const ef_model *model, const char *folder, ef_dtype dtype) {
   ef_model_source source;
   cr_assert_eq(ef_model_source_make(model, &source), EF_OK, "%s", ef_message());

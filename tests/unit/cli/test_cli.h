@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "support/support.h"
+#include "text/tokenizer.h"
 #include "train/hf_folder.h"
 #include <criterion/criterion.h>
 
@@ -19,6 +20,13 @@ ef_status run_command(char *out, size_t size, const char *const *arguments);
 
 /* A small qwen2_moe with experts, parameters from `seed`, in a new model; the caller frees it. */
 void make_moe(uint64_t seed, ef_model *model);
+
+/* The file PATH with a model of these dims, parameters from `seed`, and the tokenizer (NULL: none). */
+void write_model(const char *path, const ef_dims *dims, uint64_t seed, const ef_tokenizer *tokenizer);
+
+/* Some 20 kB of text of a few words, and a tokenizer of 300 tokens for it; the caller frees it. */
+const char *sample_text(void);
+ef_tokenizer *sample_tokenizer(void);
 
 /* Writes config.json and one model.safetensors with every tensor as `dtype` into a folder. */
 void write_folder(const ef_model *model, const char *folder, ef_dtype dtype);
