@@ -83,19 +83,15 @@ typedef struct audit_plan {
 } audit_plan;
 
 static ef_status settle_mechanism(const audit_arguments *a, ef_rules *rules, const ef_mechanism **mechanism) {
-  static const char letters[] = "TED";
-  static const char *const variants[] = {
-      [EF_VARIANT_T] = "aeria-t", [EF_VARIANT_E] = "aeria-e", [EF_VARIANT_D] = "aeria-d"};
   EF_TRY(EF_CHECK(!a->mechanism || !a->variant, EF_USAGE,
                   "--variant belongs to AERIA: leave it or --mechanism %s out", a->mechanism));
   if (a->variant) {
-    const char *letter = strlen(a->variant) == 1 ? strchr(letters, a->variant[0]) : NULL;
-    EF_TRY(EF_CHECK(letter, EF_USAGE, "--variant %s: is not one of T|E|D", a->variant));
-    rules->variant = (ef_variant)(letter - letters);
+    EF_TRY(EF_CHECK(ef_variant_find(a->variant, &rules->variant), EF_USAGE,
+                    "--variant %s: is not one of " EF_VARIANT_NAMES, a->variant));
   }
-  const char *name = a->mechanism ? a->mechanism : variants[rules->variant];
-  *mechanism = ef_mechanism_find(name);
-  return EF_CHECK(*mechanism, EF_USAGE, "--mechanism %s: is not one of %s", name, ef_mechanism_names());
+  *mechanism = a->mechanism ? ef_mechanism_find(a->mechanism) : ef_mechanism_aeria(rules->variant);
+  return EF_CHECK(*mechanism, EF_USAGE, "--mechanism %s: is not one of %s", a->mechanism,
+                  ef_mechanism_names());
 }
 
 static ef_status settle(const audit_arguments *a, ef_rules *rules, audit_plan *plan) {

@@ -104,13 +104,11 @@ static ef_status check_profiles(const char *path, const ef_instance *instance, c
 
 /* What the command line says goes before what the instance says. */
 static ef_status settle_rules(const solve_arguments *a, ef_rules *rules) {
-  static const char letters[] = "TED";
   if (a->has_u) rules->u = a->u, rules->has_u = true;
   if (a->has_v) rules->v = a->v, rules->has_v = true;
   if (a->variant) {
-    const char *letter = strlen(a->variant) == 1 ? strchr(letters, a->variant[0]) : NULL;
-    EF_TRY(EF_CHECK(letter, EF_USAGE, "--variant %s: is not one of T|E|D", a->variant));
-    rules->variant = (ef_variant)(letter - letters);
+    EF_TRY(EF_CHECK(ef_variant_find(a->variant, &rules->variant), EF_USAGE,
+                    "--variant %s: is not one of " EF_VARIANT_NAMES, a->variant));
   }
   ef_coins_draw(rules, (uint64_t)a->seed);
   return EF_OK;

@@ -5,6 +5,20 @@
 #include "market/instance_internal.h"
 #include "market/workload_internal.h"
 #include <math.h>
+#include <string.h>
+
+static const char *const variant_names[] = {[EF_VARIANT_T] = "T", [EF_VARIANT_E] = "E", [EF_VARIANT_D] = "D"};
+
+const char *ef_variant_name(ef_variant variant) { return variant_names[variant]; }
+
+bool ef_variant_find(const char *name, ef_variant *variant) {
+  for (ef_variant v = EF_VARIANT_T; v <= EF_VARIANT_D; v++) {
+    if (strcmp(name, variant_names[v]) != 0) continue;
+    *variant = v;
+    return true;
+  }
+  return false;
+}
 
 static const double SHARES_SUM = 1e-9; /* provider shares may exceed 1 by this */
 

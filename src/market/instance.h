@@ -14,6 +14,9 @@
 #include "market/workload.h"
 
 typedef enum ef_variant { EF_VARIANT_T, EF_VARIANT_E, EF_VARIANT_D } ef_variant;
+#define EF_VARIANT_NAMES "T|E|D"
+const char *ef_variant_name(ef_variant variant); /* "T" */
+bool ef_variant_find(const char *name, ef_variant *variant);
 
 /* What is public and does not depend on bids. */
 typedef struct ef_rules {

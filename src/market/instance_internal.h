@@ -8,5 +8,4 @@ extern const ef_json_field ef_rules_fields[];
 extern const ef_json_field ef_provider_fields[];
 extern const ef_json_field ef_user_fields[];
 
-#define EF_VARIANT_NAMES "T|E|D"
 #define EF_MODE_NAMES "per_provider|pooled"

@@ -60,6 +60,8 @@ typedef struct ef_mechanism {
 extern const ef_mechanism ef_mechanisms[];
 const ef_mechanism *ef_mechanism_find(const char *name);
 const char *ef_mechanism_names(void);
+/* The row of AERIA in one of its variants. Local. */
+const ef_mechanism *ef_mechanism_aeria(ef_variant variant);
 
 /* The half (0 or 1) that a bidder falls into, for RSOP and SCS: a bit of Philox keyed by the bits of v,
  * counted by the bidder's index. Fair, and independent of all bids. Local. */

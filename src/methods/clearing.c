@@ -209,10 +209,9 @@ static ef_status gather(ef_run *run, const ef_devices *devices, ef_clearing_run 
 
 static ef_status audit(const ef_instance *instance, ef_clearing_run *c) {
   ef_book book = {0};
-  static const char *const names[] = {"aeria-t", "aeria-e", "aeria-d"};
   EF_TRY(ef_book_make(instance, c->demands, 0, &book));
   ef_audit_spec spec = {
-      .mechanism = ef_mechanism_find(names[instance->rules.variant]),
+      .mechanism = ef_mechanism_aeria(instance->rules.variant),
       .setting = {.aeria = {instance->rules.c, instance->rules.vickrey_prob, instance->rules.variant}},
       .coin = c->outcome.coin,
       .coins = 4,

@@ -13,15 +13,15 @@ enum { PATH_BYTES = 4096 };
 
 /* ---- names --------------------------------------------------------------------------------------------- */
 
+/* The deck has checked the name. */
+static ef_variant variant_of(const ef_deck *deck) {
+  ef_variant variant = EF_VARIANT_T;
+  ef_variant_find(deck->market.variant, &variant);
+  return variant;
+}
+
 const char *ef_study_aeria(const ef_study *study) {
-  switch (study->deck->market.variant[0]) {
-  case 'E':
-    return "aeria-e";
-  case 'D':
-    return "aeria-d";
-  default:
-    return "aeria-t";
-  }
+  return ef_mechanism_aeria(variant_of(study->deck))->name;
 }
 
 const char *ef_truth_text(ef_truth truth) {
@@ -134,6 +134,7 @@ static ef_scenario scenario_of(const ef_deck *deck) {
   s.training_slots = (size_t)deck->market.training_slots;
   s.setting.aeria.c = deck->market.c;
   s.setting.aeria.vickrey_prob = deck->market.vickrey_prob;
+  s.setting.aeria.variant = variant_of(deck);
   s.seed = (uint64_t)deck->run.seed;
   return s;
 }

@@ -68,8 +68,7 @@ static json_t *audit(const ef_clearing_run *c) {
 
 static void add_rules(const ef_clearing_run *c, json_t *out) {
   const ef_rules *r = &c->instance.rules;
-  static const char *const variants[] = {"T", "E", "D"};
-  json_object_set_new(out, "variant", json_string(variants[r->variant]));
+  json_object_set_new(out, "variant", json_string(ef_variant_name(r->variant)));
   json_object_set_new(out, "c", ef_number_json(r->c));
   json_object_set_new(out, "coin", json_pack("{s:f, s:f}", "u", c->outcome.coin.u, "v", c->outcome.coin.v));
   json_object_set_new(out, "unit_flops", ef_number_json(r->unit_flops));

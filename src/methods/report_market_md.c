@@ -2,7 +2,6 @@
 #include "methods/report_table.h"
 
 static void print_head(const ef_clearing_run *c, FILE *out) {
-  static const char *const variants[] = {"T", "E", "D"};
   const ef_workload *w = &c->instance.workloads[0];
   const ef_market_summary *m = &c->outcome.markets[0];
   const ef_rules *r = &c->instance.rules;
@@ -10,7 +9,7 @@ static void print_head(const ef_clearing_run *c, FILE *out) {
   fprintf(out,
           "The devices ask for inference of the trained model (%.0f prompt tokens, %.0f decoded); AERIA, "
           "variant %s, c = %g, clears %lld units of %.4g GFLOP/s at a unit cost of %.4g.\n\n",
-          w->prompt_tokens, w->decode_tokens, variants[r->variant], r->c, (long long)m->capacity,
+          w->prompt_tokens, w->decode_tokens, ef_variant_name(r->variant), r->c, (long long)m->capacity,
           r->unit_flops / 1e9, r->unit_cost);
   fprintf(out,
           "%zu of %zu devices bid, %zu win %lld units; revenue %.4f, profit %.4f (F2 %.4f, expected over the "

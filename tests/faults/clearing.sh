@@ -66,6 +66,12 @@ edgefuse_on 2 train "$deck" --out "$work/three" -q --resume
 ends 0
 as_first "$work/three"
 
+# The market may be asked again with other rules, without a new training.
+edgefuse train "$deck" --out "$work/three" -q --resume --set market.variant=E
+ends 0
+run python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["market"]["variant"])' "$work/three/report.json"
+verdict 'variant E' "$(grep -qx E "$work/out" || cat "$work/out" "$work/err")"
+
 # ---- what the market's commands make of it --------------------------------------------------------------------
 
 edgefuse market solve "$out/market.json" --expect --checkpoint "$(newest "$out")"

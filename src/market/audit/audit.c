@@ -10,16 +10,14 @@ enum { STREAM_COINS, STREAM_SAMPLE }; /* units of EF_RNG_AUDIT */
 
 /* Which AERIA variant the mechanism is by name, and which one it clears as. */
 static void recognise(ef_audit_run *run) {
-  static const char *const names[] = {
-      [EF_VARIANT_T] = "aeria-t", [EF_VARIANT_E] = "aeria-e", [EF_VARIANT_D] = "aeria-d"};
   run->rule = run->spec->setting.aeria;
   for (ef_variant v = EF_VARIANT_T; v <= EF_VARIANT_D; v++) {
-    const ef_mechanism *known = ef_mechanism_find(names[v]);
-    if (strcmp(run->spec->mechanism->name, names[v]) == 0) {
+    const ef_mechanism *known = ef_mechanism_aeria(v);
+    if (strcmp(run->spec->mechanism->name, known->name) == 0) {
       run->aeria = true;
       run->variant = v;
     }
-    if (known && known->clear == run->spec->mechanism->clear) {
+    if (known->clear == run->spec->mechanism->clear) {
       run->fast = true;
       run->rule.variant = v;
     }

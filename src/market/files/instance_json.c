@@ -176,10 +176,9 @@ static void put_coin(FILE *out, const char *name, bool has, double coin, bool *a
 }
 
 static ef_status put_rules(FILE *out, const ef_rules *rules) {
-  static const char *const variants[] = {"T", "E", "D"};
   bool any = true;
   fprintf(out, "{\"schema\": \"%s\",\n \"variant\": \"%s\", \"mode\": \"%s\"", schema,
-          variants[rules->variant], rules->pooled ? "pooled" : "per_provider");
+          ef_variant_name(rules->variant), rules->pooled ? "pooled" : "per_provider");
   put_coin(out, "u", rules->has_u, rules->u, &any);
   put_coin(out, "v", rules->has_v, rules->v, &any);
   return ef_json_put_fields(out, ef_rules_fields, rules, &any);

@@ -110,9 +110,8 @@ static ef_status put_user(FILE *out, const ef_user *asked, bool policies, const 
  */
 
 static void put_head(FILE *out, const ef_rules *rules, const ef_market_outcome *outcome) {
-  static const char *const variants[] = {[EF_VARIANT_T] = "T", [EF_VARIANT_E] = "E", [EF_VARIANT_D] = "D"};
   fprintf(out, "{\"schema\": \"aeria-outcome/1\", \"variant\": \"%s\", \"mode\": \"%s\"",
-          variants[rules->variant], rules->pooled ? "pooled" : "per_provider");
+          ef_variant_name(rules->variant), rules->pooled ? "pooled" : "per_provider");
   put_number(out, ", \"c\": ", rules->c);
   put_number(out, ", \"coin\": {\"u\": ", outcome->coin.u);
   put_number(out, ", \"v\": ", outcome->coin.v);

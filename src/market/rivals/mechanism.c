@@ -74,6 +74,12 @@ const ef_mechanism *ef_mechanism_find(const char *name) {
   return NULL;
 }
 
+const ef_mechanism *ef_mechanism_aeria(ef_variant variant) {
+  static const char *const names[] = {
+      [EF_VARIANT_T] = "aeria-t", [EF_VARIANT_E] = "aeria-e", [EF_VARIANT_D] = "aeria-d"};
+  return ef_mechanism_find(names[variant]);
+}
+
 const char *ef_mechanism_names(void) {
   return "aeria-t, aeria-e, aeria-d, posted, first-rejected, rsop, scs, dot, greedy-critical, knapsack-vcg, "
          "pay-as-bid, proportional, vickrey, omniscient-f, omniscient-f2";
