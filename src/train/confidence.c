@@ -99,6 +99,7 @@ static void count_token(meter *m, size_t row) {
 
 static ef_status measure_batch(meter *m, const ef_stream *stream, size_t first, size_t count) {
   size_t n = 0, T = m->text->T, windows = ef_stream_windows(stream, T);
+  EF_ASSERT(m->ids && m->targets);
   for (; n < m->text->B && first + n < count; n++) {
     ef_stream_window(stream, T, (first + n) * windows / count, m->ids + n * T, m->targets + n * T);
   }

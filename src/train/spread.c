@@ -66,10 +66,10 @@ ef_status ef_spread_evaluate(ef_spread *s, const ef_stream *stream, size_t most,
   size_t count = most > 0 && most < windows ? most : windows;
   size_t batches = (count + s->evaluator.B - 1) / s->evaluator.B, slots = (batches + size - 1) / size;
   double *mine = NULL, *all = NULL;
-  ef_status status = EF_OK;
-  status = EF_NEW(mine, slots * FIELDS);
+  ef_status status = EF_NEW(mine, slots * FIELDS);
   if (status == EF_OK) status = EF_NEW(all, slots * FIELDS * size);
   EF_GO(ef_agree(s->par, status));
+  EF_ASSERT(mine && all);
   for (size_t slot = 0; slot < slots; slot++) {
     EF_GO(run_slot(s, stream, count, slot * size + rank, batches, mine + slot * FIELDS));
   }

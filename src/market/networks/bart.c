@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { LAYERS = 6, EXITS = 3, NAME_BYTES = 16, TOKEN_BYTES = 4 };
+enum { LAYERS = 6, EXITS = 3, NAME_BYTES = 32, TOKEN_BYTES = 4 };
 
 static const double SOURCE = 32, TARGET = 32;
 static const double WIDTH = 768, FFN = 3072, VOCABULARY = 50265;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,14 +116,12 @@ static bool parse_number(const char *text, double *value) {
 
 static ef_status refuse_column(const csv *c, const char *column) {
   char names[256] = "";
+  size_t used = 0;
   for (size_t i = 0; i < c->count; i++) {
-    size_t used = strlen(names);
-    if (used + strlen(c->field[i]) + 8 > sizeof names) {
-      strcat(names, ", ...");
-      break;
-    }
-    if (i > 0) strcat(names, ", ");
-    strcat(names, c->field[i]);
+    bool fits = used + strlen(c->field[i]) + 8 <= sizeof names;
+    const char *name = fits ? c->field[i] : "...";
+    used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? ", " : "", name);
+    if (!fits) break;
   }
   return ef_fail(EF_INPUT, __FILE__, __LINE__, "%s:%zu: no column \"%s\"; there are: %s", c->path, c->line,
                  column, names);
