@@ -9,6 +9,8 @@ const ef_command ef_commands[] = {
     {"prepare", "DECK [--out DIR]", "corpora to tokenizer and token file", ef_cli_prepare},
     {"train", "DECK [--out DIR] [--resume] [--dry-run]", "a whole run: federation, fusion, tuning, report",
      ef_cli_train},
+    {"plan", "DECK | --paper [--bytes B] [--rounds R]",
+     "what a run would take; the paper's setting by formula", ef_cli_plan},
     {"eval", "CHECKPOINT --text FILE...", "perplexity, accuracy and bits per byte of a text", ef_cli_eval},
     {"forward", "CHECKPOINT --ids FILE --out FILE", "one batch with every intermediate result",
      ef_cli_forward},

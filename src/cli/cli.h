@@ -68,6 +68,7 @@ ef_status ef_cli_backend(const char *name, const ef_kernels **kernels);
 /* The commands, one file each. Collective: every rank calls the command. */
 ef_status ef_cli_prepare(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_train(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_plan(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_eval(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_bench(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_import(ef_cli *cli, int argc, char **argv);
