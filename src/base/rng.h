@@ -24,7 +24,8 @@ typedef enum ef_purpose {
   EF_RNG_COIN,       /* coins of an auction; unit = slot */
   EF_RNG_TRACE,      /* generated traces; unit = kind of trace */
   EF_RNG_USER,       /* simulated users of a market; unit = slot, step = user */
-  EF_RNG_AUDIT       /* coins and bidders that an audit tries */
+  EF_RNG_AUDIT,      /* coins and bidders that an audit tries */
+  EF_RNG_STAGES      /* order of the teacher's stages in an ablation */
 } ef_purpose;
 
 typedef struct ef_rng {

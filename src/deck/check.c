@@ -78,10 +78,10 @@ static ef_status check_shared(const ef_reader *reader) {
   return blame(reader, status, AT(global.shared_width), AT(global.expert_width));
 }
 
-/* A stage of view-aligned attention is one block or more, of the base and of every device's model. */
+/* A stage that features are compared at is one block or more, of the base and of every device's model. */
 static ef_status check_stages(const ef_reader *reader) {
   const ef_deck *deck = reader->deck;
-  if (deck->fusion.alpha == 0.0) return EF_OK;
+  if (deck->fusion.alpha == 0.0 || strcmp(deck->fusion.features, "none") == 0) return EF_OK;
   EF_TRY(check_at_most(reader, AT(fusion.stages), AT(global.layers)));
   for (size_t i = 0; i < deck->federation.family_count; i++) {
     int64_t layers = deck->federation.families[i].layers;

@@ -1,32 +1,20 @@
 #include "fusion/teacher.h"
 
 #include "base/memory.h"
-#include <string.h>
 
 static void teacher_logits(void *ctx, size_t row, size_t rows, float *out) {
   ef_distiller *d = ctx;
   ef_logits(d->pass, d->proxy, row, rows, out);
 }
 
-static ef_status create_attention(const ef_run *run, const ef_dims *student, uint64_t unit, ef_distiller *d) {
+static ef_status create_features(const ef_run *run, const ef_features_spec *spec, const ef_dims *student,
+                                 uint64_t unit, ef_distiller *d) {
   const ef_deck *deck = run->deck;
-  size_t J = (size_t)deck->fusion.stages, B = (size_t)deck->fusion.batch, T = (size_t)deck->global.context;
-  const ef_dims *teacher = &d->proxy->dims;
-  EF_TRY(EF_CHECK(J <= student->L && J <= teacher->L, EF_DECK,
+  size_t J = spec->shape.J, B = (size_t)deck->fusion.batch, T = (size_t)deck->global.context;
+  EF_TRY(EF_CHECK(J <= student->L && J <= d->proxy->dims.L, EF_DECK,
                   "fusion.stages = %zu, but the base has %zu layers and a proxy %zu", J, student->L,
-                  teacher->L));
-  size_t width = (size_t)deck->fusion.vaa_width;
-  if (width == 0) width = student->D < 512 ? student->D : 512;
-  ef_vaa_shape shape = {.student = student->D,
-                        .teacher = teacher->D,
-                        .J = J,
-                        .s = (size_t)deck->fusion.patch,
-                        .d = width,
-                        .heads = (size_t)deck->fusion.vaa_heads,
-                        .causal = strcmp(deck->fusion.vaa_mask, "causal") == 0,
-                        .normed = strcmp(deck->fusion.vaa_target, "normed") == 0};
-  EF_TRY(ef_vaa_create(&shape, run->kernels, B, T, &d->vaa));
-  ef_vaa_init(d->vaa, (uint64_t)deck->run.seed, unit);
+                  d->proxy->dims.L));
+  EF_TRY(ef_features_create(spec, run->kernels, B, T, (uint64_t)deck->run.seed, unit, &d->features));
   EF_TRY(EF_NEW(d->dtaps, J * B * T * student->D));
   EF_TRY(EF_NEW(d->at, student->L + 1));
   EF_TRY(EF_NEW(d->dtap, J));
@@ -42,10 +30,13 @@ ef_status ef_distiller_create(const ef_run *run, ef_model *proxy, const ef_dims 
   const ef_deck *deck = run->deck;
   *d = (ef_distiller){.deck = deck, .layers = student->L, .proxy = proxy};
   d->teacher = (ef_teacher){.ctx = d, .logits = teacher_logits};
+  ef_features_order(deck->fusion.teacher_stages, (uint64_t)deck->run.seed, (size_t)deck->fusion.stages,
+                    d->order);
+  ef_features_spec spec = ef_features_of(deck, student->D, proxy->dims.D);
   ef_status status = EF_OK;
   EF_GO(ef_pass_create(&proxy->dims, run->kernels, EF_PASS_EVAL, (size_t)deck->fusion.batch,
                        (size_t)deck->global.context, true, NULL, &d->pass));
-  if (deck->fusion.alpha > 0.0) EF_GO(create_attention(run, student, unit, d));
+  if (spec.kind != EF_FEATURES_NONE) EF_GO(create_features(run, &spec, student, unit, d));
 done:
   if (status != EF_OK) ef_distiller_free(d);
   return status;
@@ -53,7 +44,7 @@ done:
 
 void ef_distiller_free(ef_distiller *d) {
   ef_pass_free(d->pass);
-  ef_vaa_free(d->vaa);
+  ef_features_free(&d->features);
   ef_free(d->dtaps);
   ef_free(d->at);
   ef_free(d->dtap);
@@ -76,23 +67,23 @@ static double features(void *ctx, const ef_pass *student, size_t B, size_t T, fl
   (void)B;
   (void)T;
   ef_distiller *d = ctx;
-  enum { MOST_STAGES = 64 }; /* the deck's own bound on fusion.stages */
-  const float *of_student[MOST_STAGES], *of_teacher[MOST_STAGES];
+  const float *of_student[EF_MOST_STAGES], *of_teacher[EF_MOST_STAGES];
   size_t J = (size_t)d->deck->fusion.stages;
   for (size_t j = 0; j < J; j++) {
     of_student[j] = ef_pass_residual(student, ef_vaa_tap(d->layers, J, j + 1));
-    of_teacher[j] = ef_pass_residual(d->pass, ef_vaa_tap(d->proxy->dims.L, J, j + 1));
+    of_teacher[j] = ef_pass_residual(d->pass, ef_vaa_tap(d->proxy->dims.L, J, d->order[j] + 1));
   }
   taps->at = d->at;
-  return ef_vaa_loss(d->vaa, of_student, of_teacher, (float)d->deck->fusion.alpha, extra_grads, d->dtap);
+  return d->features.loss(d->features.state, of_student, of_teacher, (float)d->deck->fusion.alpha,
+                          extra_grads, d->dtap);
 }
 
 ef_objective ef_distiller_objective(ef_distiller *d) {
   ef_objective objective = {.ctx = d, .begin = begin};
-  if (!d->vaa) return objective;
+  if (!d->features.state) return objective;
   objective.features = features;
-  objective.extra = ef_vaa_block(d->vaa);
-  objective.extra_count = ef_vaa_params(d->vaa);
+  objective.extra = d->features.params;
+  objective.extra_count = d->features.count;
   objective.extra_lr = (float)d->deck->fusion.vaa_lr;
   return objective;
 }

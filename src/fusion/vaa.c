@@ -50,21 +50,27 @@ static void embed(const ef_vaa *vaa, const float *const *student) {
   ef_vaa_by_sequence(vaa, vaa->x);
 }
 
-/* Steps 3 and 4: the mixed patches, by stage. */
-static void mix(const ef_vaa *vaa) {
+/* Steps 3 and 4: the normed patches, and their queries, keys and values. */
+static void project(const ef_vaa *vaa) {
   size_t d = vaa->shape.d, rows = vaa->B * vaa->Q;
   vaa->k->layernorm(rows, d, NORM_EPS, vaa->x, tensor(vaa, EF_VAA_NORM_W, 0), tensor(vaa, EF_VAA_NORM_B, 0),
                     vaa->z, vaa->mean, vaa->rstd);
-  vaa->k->matmul(0, 1, rows, 3 * d, d, vaa->z, d, tensor(vaa, EF_VAA_QKV_W, 0), d, 0.0f, vaa->qkv, 3 * d);
-  ef_vaa_attention(vaa);
+  if (!vaa->shape.mlp)
+    vaa->k->matmul(0, 1, rows, 3 * d, d, vaa->z, d, tensor(vaa, EF_VAA_MIX_W, 0), d, 0.0f, vaa->qkv, 3 * d);
+}
+
+/* Step 4: the mixed patches, by stage. */
+static void mix(const ef_vaa *vaa) {
+  if (vaa->shape.mlp) {
+    ef_vaa_mlp(vaa);
+  } else {
+    ef_vaa_attention(vaa);
+  }
   ef_vaa_by_stage(vaa, vaa->y);
 }
 
 static const float *target_of(const ef_vaa *vaa, const float *teacher) {
-  if (!vaa->shape.normed) return teacher;
-  vaa->k->layernorm(vaa->B * vaa->T, vaa->shape.teacher, NORM_EPS, teacher, NULL, NULL, vaa->target,
-                    vaa->target_mean, vaa->target_rstd);
-  return vaa->target;
+  return ef_target_of(&vaa->target, vaa->k, vaa->B * vaa->T, vaa->shape.teacher, teacher);
 }
 
 /* error += c_j - target on real tokens, 0 on padding. */
@@ -107,6 +113,7 @@ double ef_vaa_loss(ef_vaa *vaa, const float *const *student, const float *const 
                    float *grads, float *const *dtaps) {
   double loss = 0.0;
   embed(vaa, student);
+  project(vaa);
   mix(vaa);
   for (size_t j = 0; j < vaa->shape.J; j++) {
     loss += stage_loss(vaa, j, teacher[j]);
@@ -114,4 +121,10 @@ double ef_vaa_loss(ef_vaa *vaa, const float *const *student, const float *const 
   }
   if (grads) ef_vaa_backward(vaa, student, grads, dtaps);
   return loss;
+}
+
+void ef_vaa_mass(ef_vaa *vaa, const float *const *student, double *mass) {
+  embed(vaa, student);
+  project(vaa);
+  ef_vaa_attention_mass(vaa, mass);
 }

@@ -21,6 +21,7 @@ typedef struct ef_vaa_shape {
   bool causal;             /* patch p attends to p' <= p of every stage; else to all (literal Eq. 8) */
   bool normed;             /* teacher stage through a parameter-free LayerNorm (eps 1e-5); else identity */
   bool own_stage;          /* a patch attends to its own stage only: the ablation without cross-stage view */
+  bool mlp; /* an MLP of as many parameters instead of attention: W_2 gelu(W_1 Z), patch by patch */
 } ef_vaa_shape;
 
 typedef struct ef_vaa ef_vaa; /* opaque: vaa_internal.h */
@@ -32,11 +33,13 @@ size_t ef_vaa_tap(size_t L, size_t J, size_t j);
  * a size is 0 or d % heads != 0. EF_MACHINE. Local. */
 ef_status ef_vaa_create(const ef_vaa_shape *shape, const ef_kernels *kernels, size_t B, size_t T,
                         ef_vaa **vaa);
-void ef_vaa_free(ef_vaa *vaa);                                      /* NULL is accepted */
-size_t ef_vaa_bytes(const ef_vaa_shape *shape, size_t B, size_t T); /* what ef_vaa_create takes */
+void ef_vaa_free(ef_vaa *vaa); /* NULL is accepted */
+
+/* What ef_vaa_create takes, and the floats of its block. For plans. Local. */
+size_t ef_vaa_bytes(const ef_vaa_shape *shape, size_t B, size_t T, size_t *params);
 
 /* Floats of the block: with P = ceil(T/s) patches of a stage,
- * J*(s*D_S*d + d + s*d*D_T + s*D_T) + P*d + J*d + 2*d + 3*d^2. Local. */
+ * J*(s*D_S*d + d + s*d*D_T + s*D_T) + P*d + J*d + 2*d + 3*d^2; with an MLP and an odd d, d less. Local. */
 size_t ef_vaa_params(const ef_vaa *vaa);
 float *ef_vaa_block(ef_vaa *vaa); /* owned by the vaa */
 
@@ -50,3 +53,7 @@ void ef_vaa_init(ef_vaa *vaa, uint64_t seed, uint64_t unit);
  * gradient. Local. */
 double ef_vaa_loss(ef_vaa *vaa, const float *const *student, const float *const *teacher, float scale,
                    float *grads, float *const *dtaps);
+
+/* Attention mass (J,J): row j is the mean over sequences, heads and patches of stage j of the weight that
+ * they put on the patches of each stage of the student; rows sum to 1. Not with an MLP. Local. */
+void ef_vaa_mass(ef_vaa *vaa, const float *const *student, double *mass);

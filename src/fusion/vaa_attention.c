@@ -82,3 +82,17 @@ void ef_vaa_attention_backward(const ef_vaa *vaa) {
     }
   }
 }
+
+void ef_vaa_attention_mass(const ef_vaa *vaa, double *mass) {
+  size_t J = vaa->shape.J, P = vaa->P, Q = vaa->Q;
+  double share = 1.0 / (double)(vaa->B * vaa->shape.heads * P);
+  for (size_t i = 0; i < J * J; i++) mass[i] = 0.0;
+  for (size_t b = 0; b < vaa->B; b++) {
+    for (size_t i = 0; i < vaa->shape.heads; i++) {
+      head h = head_of(vaa, b, i);
+      weigh(vaa, &h);
+      for (size_t at = 0; at < Q * Q; at++)
+        mass[at / Q / P * J + at % Q / P] += share * (double)vaa->score[at];
+    }
+  }
+}

@@ -4,14 +4,22 @@
 
 #include <string.h>
 
+/* dy -> dz, both in vaa->y. */
+static void attention_backward(const ef_vaa *vaa, float *grads) {
+  size_t d = vaa->shape.d, rows = vaa->B * vaa->Q, at = ef_vaa_at(vaa, EF_VAA_MIX_W, 0);
+  ef_vaa_attention_backward(vaa);
+  vaa->k->matmul(1, 0, 3 * d, d, rows, vaa->dqkv, 3 * d, vaa->z, d, 1.0f, grads + at, d);
+  vaa->k->matmul(0, 0, rows, d, 3 * d, vaa->dqkv, 3 * d, vaa->block + at, d, 0.0f, vaa->y, d);
+}
+
 /* dy (by sequence) -> dx, in vaa->z. */
 static void mix_backward(const ef_vaa *vaa, float *grads) {
   size_t d = vaa->shape.d, rows = vaa->B * vaa->Q;
-  const float *qkv_w = vaa->block + ef_vaa_at(vaa, EF_VAA_QKV_W, 0);
-  ef_vaa_attention_backward(vaa);
-  vaa->k->matmul(1, 0, 3 * d, d, rows, vaa->dqkv, 3 * d, vaa->z, d, 1.0f,
-                 grads + ef_vaa_at(vaa, EF_VAA_QKV_W, 0), d);
-  vaa->k->matmul(0, 0, rows, d, 3 * d, vaa->dqkv, 3 * d, qkv_w, d, 0.0f, vaa->y, d);
+  if (vaa->shape.mlp) {
+    ef_vaa_mlp_backward(vaa, grads);
+  } else {
+    attention_backward(vaa, grads);
+  }
   memset(vaa->z, 0, rows * d * sizeof *vaa->z);
   vaa->k->layernorm_backward(rows, d, vaa->y, vaa->x, vaa->block + ef_vaa_at(vaa, EF_VAA_NORM_W, 0),
                              vaa->mean, vaa->rstd, vaa->z, grads + ef_vaa_at(vaa, EF_VAA_NORM_W, 0),

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "fusion/target.h"
 #include "fusion/vaa.h"
 
 /* Tensors of the block, in its order; those of a stage come first, stage by stage. */
@@ -20,7 +21,8 @@ typedef enum ef_vaa_role {
   EF_VAA_STAGE,                         /* (J, d): st */
   EF_VAA_NORM_W,                        /* (d) */
   EF_VAA_NORM_B,                        /* (d) */
-  EF_VAA_QKV_W,                         /* (3d, d): W_q, W_k, W_v, heads one behind another in each */
+  EF_VAA_MIX_W,     /* (3d, d): W_q, W_k, W_v, heads one behind another in each; MLP: (m, d), W_1 */
+  EF_VAA_MIX_OUT_W, /* MLP: (d, m), W_2; else empty */
   EF_VAA_ROLE_COUNT
 } ef_vaa_role;
 
@@ -32,7 +34,7 @@ struct ef_vaa {
   size_t stage_floats, params;      /* of the tensors of one stage; of the block */
   ef_arena arena;
   float *block;
-  float *mask;           /* (Q,Q): 0, or HIDDEN where a row does not see a column */
+  float *mask;           /* (Q,Q): 0, or HIDDEN where a row does not see a column; empty with an MLP */
   float *padded;         /* (B, P*s, D_S); NULL when T is a multiple of s */
   float *stages;         /* (J,B,P,d): X_j, later Y_j, dY_j, dX_j */
   float *x, *z, *y;      /* (B,Q,d); in backward z holds dx, y holds dy and then dz */
@@ -42,8 +44,7 @@ struct ef_vaa {
   int32_t *choice;       /* (Q), not used: the softmax kernel is the router's */
   float *weight;         /* (Q), likewise */
   float *error;          /* (B, P*s, D_T): prediction of a stage, then the gradient of the loss by it */
-  float *target;         /* (B,T,D_T): N(F_j^T), only if normed */
-  float *target_mean, *target_rstd; /* (B*T) */
+  ef_target target;
 };
 
 /* Sizes, offsets and arena of a vaa; the arena measures while it has no block. Local. */
@@ -66,6 +67,14 @@ void ef_vaa_by_stage(const ef_vaa *vaa, const float *sequences);
  * are computed anew, so that memory stays O(Q^2) for any B and number of heads. Local. */
 void ef_vaa_attention(const ef_vaa *vaa);
 void ef_vaa_attention_backward(const ef_vaa *vaa);
+/* The sums behind ef_vaa_mass, from qkv. Local. */
+void ef_vaa_attention_mass(const ef_vaa *vaa, double *mass);
+
+/* Inner width m of the MLP: W_1 and W_2 are as large as W_q, W_k and W_v, for an even d exactly. Pure. */
+static inline size_t ef_vaa_mlp_width(size_t d) { return 3 * d / 2; }
+/* y from z; and dz, in y, from dy in y: grads of W_1 and W_2 +=. Local. */
+void ef_vaa_mlp(const ef_vaa *vaa);
+void ef_vaa_mlp_backward(const ef_vaa *vaa, float *grads);
 
 /* Gradients from dY in `stages` down to all parameters but R and c, and to the taps. Local. */
 void ef_vaa_backward(const ef_vaa *vaa, const float *const *student, float *grads, float *const *dtaps);

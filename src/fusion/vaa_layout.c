@@ -21,8 +21,10 @@ size_t ef_vaa_count(const ef_vaa *vaa, ef_vaa_role role) {
     return vaa->P * a->d;
   case EF_VAA_STAGE:
     return a->J * a->d;
-  case EF_VAA_QKV_W:
-    return 3 * a->d * a->d;
+  case EF_VAA_MIX_W:
+    return (a->mlp ? ef_vaa_mlp_width(a->d) : 3 * a->d) * a->d;
+  case EF_VAA_MIX_OUT_W:
+    return a->mlp ? ef_vaa_mlp_width(a->d) * a->d : 0;
   default:
     return a->d; /* b_j, and the norm */
   }
@@ -44,7 +46,7 @@ static void set_offsets(ef_vaa *vaa) {
 static void carve(ef_vaa *vaa) {
   const ef_vaa_shape *a = &vaa->shape;
   ef_arena *arena = &vaa->arena;
-  size_t rows = vaa->B * vaa->Q, Q = vaa->Q, d = a->d;
+  size_t rows = vaa->B * vaa->Q, Q = a->mlp ? 0 : vaa->Q, d = a->d;
   vaa->block = ef_arena_floats(arena, vaa->params);
   vaa->mask = ef_arena_floats(arena, Q * Q);
   vaa->padded = vaa->T % a->s == 0 ? NULL : ef_arena_floats(arena, vaa->N * a->s * a->student);
@@ -62,9 +64,10 @@ static void carve(ef_vaa *vaa) {
   vaa->weight = ef_arena_floats(arena, Q);
   vaa->error = ef_arena_floats(arena, vaa->N * a->s * a->teacher);
   size_t tokens = a->normed ? vaa->B * vaa->T : 0;
-  vaa->target = ef_arena_floats(arena, tokens * a->teacher);
-  vaa->target_mean = ef_arena_floats(arena, tokens);
-  vaa->target_rstd = ef_arena_floats(arena, tokens);
+  vaa->target = (ef_target){.normed = a->normed,
+                            .values = ef_arena_floats(arena, tokens * a->teacher),
+                            .mean = ef_arena_floats(arena, tokens),
+                            .rstd = ef_arena_floats(arena, tokens)};
 }
 
 void ef_vaa_layout(const ef_vaa_shape *shape, size_t B, size_t T, ef_vaa *vaa) {
@@ -115,7 +118,7 @@ ef_status ef_vaa_create(const ef_vaa_shape *shape, const ef_kernels *kernels, si
     return status;
   }
   carve(made);
-  set_mask(made);
+  if (!shape->mlp) set_mask(made);
   *vaa = made;
   return EF_OK;
 }
@@ -126,10 +129,11 @@ void ef_vaa_free(ef_vaa *vaa) {
   ef_free(vaa);
 }
 
-size_t ef_vaa_bytes(const ef_vaa_shape *shape, size_t B, size_t T) {
+size_t ef_vaa_bytes(const ef_vaa_shape *shape, size_t B, size_t T, size_t *params) {
   ef_vaa measured;
   ef_vaa_layout(shape, B, T, &measured);
   ef_arena_take(&measured.arena, 1, sizeof measured);
+  *params = measured.params;
   return measured.arena.used;
 }
 
@@ -142,8 +146,10 @@ static double deviation(const ef_vaa_shape *a, ef_vaa_role role) {
   case EF_VAA_PATCH_W:
     return 1.0 / sqrt((double)(a->s * a->student));
   case EF_VAA_OUT_W:
-  case EF_VAA_QKV_W:
+  case EF_VAA_MIX_W:
     return 1.0 / sqrt((double)a->d);
+  case EF_VAA_MIX_OUT_W:
+    return 1.0 / sqrt((double)ef_vaa_mlp_width(a->d));
   case EF_VAA_POSITION:
   case EF_VAA_STAGE:
     return 0.02;

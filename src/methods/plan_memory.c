@@ -115,41 +115,19 @@ static ef_status proxies_bytes(const planner *p, size_t *bytes) {
   return EF_OK;
 }
 
-static ef_vaa_shape attention_of(const planner *p, const ef_dims *teacher) {
-  const ef_deck *d = p->deck;
-  size_t student = p->base->D, width = (size_t)d->fusion.vaa_width;
-  if (width == 0) width = student < 512 ? student : 512;
-  return (ef_vaa_shape){.student = student,
-                        .teacher = teacher->D,
-                        .J = (size_t)d->fusion.stages,
-                        .s = (size_t)d->fusion.patch,
-                        .d = width,
-                        .heads = (size_t)d->fusion.vaa_heads,
-                        .normed = strcmp(d->fusion.vaa_target, "normed") == 0};
-}
-
-/* The formula of fusion/vaa.h. */
-static size_t attention_params(const ef_vaa_shape *a, size_t T) {
-  size_t P = (T + a->s - 1) / a->s,
-         stage = a->s * a->student * a->d + a->d + a->s * a->d * a->teacher + a->s * a->teacher;
-  return a->J * stage + P * a->d + a->J * a->d + 2 * a->d + 3 * a->d * a->d;
-}
-
-/* A base and its trainer, its proxy, the proxy's pass, the attention and its taps, the evaluator at the end.
+/* A base and its trainer, its proxy, the proxy's pass, the loss on features and its taps, the evaluator at
+ * the end.
  */
 static ef_status distil_bytes(const planner *p, const ef_dims *proxy, size_t *bytes) {
   const ef_deck *d = p->deck;
-  size_t B = (size_t)d->fusion.batch, T = (size_t)d->global.context, extra = 0, attention = 0, model, trainer,
-         teacher;
+  size_t B = (size_t)d->fusion.batch, T = (size_t)d->global.context, extra, features, model, trainer, teacher;
   ef_recipe recipe = {.steps = (size_t)d->fusion.steps, .batch = B, .context = T};
-  if (d->fusion.alpha > 0.0) {
-    ef_vaa_shape shape = attention_of(p, proxy);
-    extra = attention_params(&shape, T);
-    attention = ef_vaa_bytes(&shape, B, T) + shape.J * B * T * p->base->D * sizeof(float);
-  }
+  ef_features_spec spec = ef_features_of(d, p->base->D, proxy->D);
+  ef_features_size(&spec, B, T, &features, &extra);
+  if (features) features += spec.shape.J * B * T * p->base->D * sizeof(float);
   EF_TRY(model_bytes(p->base, &recipe, extra, &model, &trainer));
   EF_TRY(params_bytes(proxy, &teacher));
-  *bytes = model + trainer + attention + teacher + ef_pass_bytes(proxy, EF_PASS_EVAL, B, T, true) +
+  *bytes = model + trainer + features + teacher + ef_pass_bytes(proxy, EF_PASS_EVAL, B, T, true) +
            measure_bytes(p, p->base);
   return EF_OK;
 }

@@ -83,7 +83,7 @@ typedef struct losses {
 } losses;
 
 /* Means over the scored tokens, in double from the logits of both networks; the value of the attention's loss
- * is taken from fusion/vaa.h, which has its own test. */
+ * is taken from fusion/features.h: its kinds have their own tests. */
 static losses losses_of(const lesson *s) {
   const ef_deck *deck = &s->t.deck;
   int32_t ids[R], targets[R];
@@ -108,13 +108,15 @@ static losses losses_of(const lesson *s) {
   }
   l.ce /= (double)counted;
   l.kl /= (double)counted;
-  if (s->distiller.vaa) {
+  if (s->distiller.features.state) {
     const float *of_student[8], *of_teacher[8];
+    size_t order[] = {1, 2}; /* of the teacher's stages, from 1 */
+    if (strcmp(deck->fusion.teacher_stages, "ordered") != 0) order[0] = 2, order[1] = 1;
     for (size_t j = 1; j <= J; j++) { /* residual after block ceil(j*L/J) */
       of_student[j - 1] = ef_pass_residual(student, (j * s->student.dims.L + J - 1) / J);
-      of_teacher[j - 1] = ef_pass_residual(teacher, (j * s->proxy.dims.L + J - 1) / J);
+      of_teacher[j - 1] = ef_pass_residual(teacher, (order[j - 1] * s->proxy.dims.L + J - 1) / J);
     }
-    l.fm = ef_vaa_loss(s->distiller.vaa, of_student, of_teacher, 1.0f, NULL, NULL);
+    l.fm = s->distiller.features.loss(s->distiller.features.state, of_student, of_teacher, 1.0f, NULL, NULL);
   }
   l.all = l.ce + deck->fusion.alpha * l.fm + deck->fusion.beta * l.kl;
   return l;
@@ -186,6 +188,29 @@ Test(teacher, gradients_of_the_whole_loss) {
 Test(teacher, gradients_with_a_causal_mask_and_the_plain_target) {
   const char *overrides[] = {"fusion.vaa_mask=causal", "fusion.vaa_target=plain", "fusion.stages=1", NULL};
   check_gradients(overrides);
+}
+
+Test(teacher, gradients_with_each_ablation) {
+  static const char *const features[] = {"fusion.features=hints", "fusion.features=own_stage",
+                                         "fusion.features=mlp", "fusion.teacher_stages=reversed",
+                                         "fusion.teacher_stages=shuffled"};
+  for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
+    const char *overrides[] = {features[i], NULL};
+    check_gradients(overrides);
+  }
+}
+
+Test(teacher, features_none_is_alpha_zero) {
+  const char *none[] = {"fusion.features=none", NULL}, *zero[] = {"fusion.alpha=0", NULL};
+  lesson a, b;
+  open_lesson(&a, none, 3);
+  open_lesson(&b, zero, 3);
+  while (!a.trainer.ended) cr_ok(ef_trainer_step(&a.trainer));
+  while (!b.trainer.ended) cr_ok(ef_trainer_step(&b.trainer));
+  cr_assert_eq(a.trainer.objective.extra_count, 0);
+  cr_assert_eq(memcmp(a.student.params, b.student.params, a.student.table.floats * sizeof(float)), 0);
+  close_lesson(&a);
+  close_lesson(&b);
 }
 
 Test(teacher, gradients_without_features) {

@@ -60,6 +60,8 @@ static const ef_vaa_shape shapes[] = {
     {.student = 3, .teacher = 5, .J = 2, .s = 4, .d = 6, .heads = 3, .own_stage = true, .normed = true},
     {.student = 6, .teacher = 4, .J = 4, .s = 1, .d = 9, .heads = 3, .causal = true, .own_stage = true},
     {.student = 6, .teacher = 4, .J = 2, .s = 16, .d = 4, .heads = 2, .causal = true},
+    {.student = 5, .teacher = 7, .J = 2, .s = 3, .d = 6, .heads = 2, .mlp = true, .normed = true},
+    {.student = 4, .teacher = 3, .J = 3, .s = 2, .d = 5, .heads = 1, .mlp = true},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -151,10 +153,11 @@ Test(vaa, gradients_are_scaled_and_added_and_taps_overwritten) {
 /* With W_q = W_k = 0 every visible patch has the same weight: y is the mean of their values. */
 Test(vaa, without_queries_and_keys_attention_is_the_uniform_mean) {
   for (size_t i = 0; i < SHAPES; i++) {
+    if (shapes[i].mlp) continue;
     sample q = make(&shapes[i], "ref", 2, 12);
     const ef_vaa *v = q.vaa;
     size_t d = v->shape.d, P = v->P;
-    memset(v->block + ef_vaa_at(v, EF_VAA_QKV_W, 0), 0, 2 * d * d * sizeof(float));
+    memset(v->block + ef_vaa_at(v, EF_VAA_MIX_W, 0), 0, 2 * d * d * sizeof(float));
     loss_of(&q, 1.0f, false);
     for (size_t row = 0; row < v->Q; row++) {
       for (size_t c = 0; c < d; c++) {
@@ -243,7 +246,9 @@ Test(vaa, parameters_follow_the_formula_and_bytes_are_what_is_taken) {
   cr_assert_eq(ef_vaa_create(&shape, ef_kernels_find("ref"), 4, 125, &vaa), EF_OK);
   cr_assert_eq(ef_vaa_params(vaa),
                2 * (8 * 128 * 64 + 64 + 8 * 64 * 96 + 8 * 96) + 16 * 64 + 2 * 64 + 2 * 64 + 3 * 64 * 64);
-  cr_assert_eq(ef_memory_bytes() - before, ef_vaa_bytes(&shape, 4, 125));
+  size_t params;
+  cr_assert_eq(ef_memory_bytes() - before, ef_vaa_bytes(&shape, 4, 125, &params));
+  cr_assert_eq(params, ef_vaa_params(vaa));
   ef_vaa_free(vaa);
   cr_assert_eq(ef_memory_bytes(), before);
   shape.heads = 5;
@@ -252,6 +257,68 @@ Test(vaa, parameters_follow_the_formula_and_bytes_are_what_is_taken) {
   cr_assert_eq(ef_vaa_create(&shape, ef_kernels_find("ref"), 4, 125, &vaa), EF_DECK);
   cr_assert_null(vaa);
   ef_vaa_free(NULL);
+}
+
+/* The MLP is a control of capacity: it has as many parameters as the attention that it replaces. */
+Test(vaa, an_mlp_has_as_many_parameters_as_the_attention) {
+  static const size_t widths[] = {8, 63, 64, 128, 511};
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+    ef_vaa_shape shape = {.student = 96, .teacher = 64, .J = 2, .s = 8, .d = widths[i], .heads = 1};
+    size_t attention, mlp;
+    ef_vaa_bytes(&shape, 2, 64, &attention);
+    shape.mlp = true;
+    ef_vaa_bytes(&shape, 2, 64, &mlp);
+    cr_assert(mlp <= attention && (double)(attention - mlp) <= 0.01 * (double)attention, "d %zu: %zu, %zu",
+              widths[i], attention, mlp);
+    cr_assert(widths[i] % 2 == 1 || mlp == attention);
+  }
+}
+
+/* Every patch stands alone: another stage's student or another patch changes nothing. */
+Test(vaa, an_mlp_does_not_mix_patches) {
+  ef_vaa_shape shape = {.student = 5, .teacher = 4, .J = 2, .s = 3, .d = 6, .heads = 2, .mlp = true};
+  sample q = make(&shape, "blas", 2, 12);
+  float before[2 * 2 * 4 * 6];
+  loss_of(&q, 1.0f, false);
+  memcpy(before, q.vaa->y, sizeof before);
+  q.student[1][(1 * 12 + 7) * 5] += 1.0f; /* sequence 1, stage 1, patch 2 */
+  loss_of(&q, 1.0f, false);
+  for (size_t row = 0; row < 16; row++) {
+    bool same = memcmp(before + row * 6, q.vaa->y + row * 6, 6 * sizeof *before) == 0;
+    cr_assert_eq(same, row != 8 + 4 + 2, "row %zu", row);
+  }
+  drop(&q);
+}
+
+/* Mass from the weights written down again: softmax of q k^T / sqrt(d/h) over what a patch sees. */
+Test(vaa, attention_mass_is_the_mean_weight_by_stage) {
+  for (size_t i = 0; i < SHAPES; i++) {
+    if (shapes[i].mlp) continue;
+    sample q = make(&shapes[i], "blas", 2, 11);
+    const ef_vaa *v = q.vaa;
+    size_t J = v->shape.J, P = v->P, Q = v->Q, d = v->shape.d, heads = v->shape.heads, width = d / heads;
+    double mass[MAX_J * MAX_J], wanted[MAX_J * MAX_J] = {0};
+    ef_vaa_mass(q.vaa, (const float *const *)q.student, mass);
+    for (size_t n = 0; n < 2 * heads * Q; n++) {
+      size_t b = n / heads / Q, h = n / Q % heads, row = n % Q;
+      const float *of_row = v->qkv + (b * Q + row) * 3 * d + h * width;
+      double weights[64] = {0}, sum = 0.0;
+      for (size_t k = 0; k < Q; k++) {
+        if ((v->shape.causal && k % P > row % P) || (v->shape.own_stage && k / P != row / P)) continue;
+        const float *key = v->qkv + (b * Q + k) * 3 * d + d + h * width;
+        double score = 0.0;
+        for (size_t c = 0; c < width; c++) score += (double)of_row[c] * (double)key[c];
+        sum += weights[k] = exp(score / sqrt((double)width));
+      }
+      for (size_t k = 0; k < Q; k++)
+        wanted[row / P * J + k / P] += weights[k] / sum / (double)(2 * heads * P);
+    }
+    for (size_t c = 0; c < J * J; c++) {
+      cr_assert_float_eq(mass[c], wanted[c], 1e-5, "shape %zu cell %zu: %g, %g", i, c, mass[c], wanted[c]);
+      cr_assert(!v->shape.own_stage || fabs(mass[c] - (c / J == c % J)) < 1e-5);
+    }
+    drop(&q);
+  }
 }
 
 static double spread(const float *x, size_t n) {
@@ -268,7 +335,7 @@ Test(vaa, first_values_have_the_documented_spread) {
   cr_assert_float_eq(spread(p + ef_vaa_at(q.vaa, EF_VAA_PATCH_W, 1), 64 * 160), 1 / sqrt(160.0),
                      0.02 / sqrt(160.0));
   cr_assert_float_eq(spread(p + ef_vaa_at(q.vaa, EF_VAA_OUT_W, 0), 120 * 64), 0.125, 0.125 * 0.03);
-  cr_assert_float_eq(spread(p + ef_vaa_at(q.vaa, EF_VAA_QKV_W, 0), 3 * 64 * 64), 0.125, 0.125 * 0.03);
+  cr_assert_float_eq(spread(p + ef_vaa_at(q.vaa, EF_VAA_MIX_W, 0), 3 * 64 * 64), 0.125, 0.125 * 0.03);
   cr_assert_float_eq(spread(p + ef_vaa_at(q.vaa, EF_VAA_POSITION, 0), 16 * 64), 0.02, 0.002);
   for (size_t i = 0; i < 64; i++) {
     cr_assert(p[ef_vaa_at(q.vaa, EF_VAA_NORM_W, 0) + i] == 1.0f &&

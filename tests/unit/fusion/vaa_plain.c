@@ -13,7 +13,7 @@ typedef struct rows {
 
 typedef struct block {
   size_t per_stage;
-  const float *stage0, *position, *stage, *norm_w, *norm_b, *qkv;
+  const float *stage0, *position, *stage, *norm_w, *norm_b, *mix; /* W_q, W_k, W_v; or W_1, W_2 */
 } block;
 
 static block divide(const ef_vaa_shape *a, size_t P, const float *p) {
@@ -22,7 +22,7 @@ static block divide(const ef_vaa_shape *a, size_t P, const float *p) {
   t.stage = t.position + P * a->d;
   t.norm_w = t.stage + a->J * a->d;
   t.norm_b = t.norm_w + a->d;
-  t.qkv = t.norm_b + a->d;
+  t.mix = t.norm_b + a->d;
   return t;
 }
 
@@ -52,14 +52,20 @@ static void normalise(size_t n, double *x) {
   for (size_t i = 0; i < n; i++) x[i] = (x[i] - mean) / sqrt(variance + 1e-5);
 }
 
-static void project(const block *t, rows *r) {
+static void norm_rows(const block *t, rows *r) {
   for (size_t q = 0; q < r->Q; q++) {
     double *z = r->x + q * r->d;
     normalise(r->d, z);
     for (size_t c = 0; c < r->d; c++) z[c] = z[c] * (double)t->norm_w[c] + (double)t->norm_b[c];
+  }
+}
+
+static void project(const block *t, rows *r) {
+  for (size_t q = 0; q < r->Q; q++) {
+    const double *z = r->x + q * r->d;
     for (size_t o = 0; o < 3 * r->d; o++) {
       r->qkv[q * 3 * r->d + o] = 0.0;
-      for (size_t c = 0; c < r->d; c++) r->qkv[q * 3 * r->d + o] += z[c] * (double)t->qkv[o * r->d + c];
+      for (size_t c = 0; c < r->d; c++) r->qkv[q * 3 * r->d + o] += z[c] * (double)t->mix[o * r->d + c];
     }
   }
 }
@@ -81,6 +87,20 @@ static void attend(const ef_vaa_shape *a, rows *r) {
         for (size_t c = 0; c < width; c++) y[c] += weight * r->qkv[k * 3 * d + 2 * d + h * width + c];
       }
       for (size_t c = 0; c < width; c++) y[c] /= total;
+    }
+  }
+}
+
+/* y = W_2 gelu(W_1 z), gelu(x) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); m = floor(3 d / 2). */
+static void run_mlp(const block *t, rows *r) {
+  size_t d = r->d, m = d + d / 2;
+  memset(r->y, 0, r->Q * d * sizeof *r->y);
+  for (size_t q = 0; q < r->Q; q++) {
+    for (size_t i = 0; i < m; i++) {
+      double x = 0.0;
+      for (size_t c = 0; c < d; c++) x += (double)t->mix[i * d + c] * r->x[q * d + c];
+      x *= 0.5 * (1.0 + tanh(sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+      for (size_t c = 0; c < d; c++) r->y[q * d + c] += (double)t->mix[m * d + c * m + i] * x;
     }
   }
 }
@@ -117,8 +137,10 @@ double vaa_plain_loss(const ef_vaa_shape *a, size_t B, size_t T, const float *pa
   double squares = 0.0;
   for (size_t b = 0; b < B; b++) {
     embed(a, &t, b, T, student, &r);
-    project(&t, &r);
-    attend(a, &r);
+    norm_rows(&t, &r);
+    if (a->mlp) run_mlp(&t, &r);
+    if (!a->mlp) project(&t, &r);
+    if (!a->mlp) attend(a, &r);
     for (size_t j = 0; j < a->J; j++) squares += stage_squares(a, &t, &r, j, b, T, teacher[j]);
   }
   free(r.x);

@@ -1,0 +1,60 @@
+/* The loss on features of phase II behind one interface: view-aligned attention, and what the ablations put
+ * in its place (deepfusion.md section 6.4).
+ *
+ * Deck settings of section fusion that make each ablation:
+ *   A0  CE only               alpha 0, beta 0
+ *   A1  CE+KL                 features none (or alpha 0)
+ *   A2  CE+KL+hints           features hints: stage by stage F_j^S H_j^T + c_j -> F_j^T, no view of other
+ * stages A3  CE+KL+VAA             features vaa: the method A4  CE+VAA                beta 0 A6  own-stage
+ * attention   features own_stage: block-diagonal attention A7  MLP                   features mlp: attention
+ * replaced, patch by patch, by as many parameters A8  order of stages       teacher_stages reversed or
+ * shuffled; stages 1, 2, 4 A9  homogeneous           A1 to A3 with federation.families of the bases' own
+ * family (qwen2 under qwen2_moe, llama under deepseek_moe)
+ */
+#pragma once
+
+#include "deck/deck.h"
+#include "fusion/vaa.h"
+
+enum { EF_MOST_STAGES = 64 }; /* the deck's own bound on fusion.stages */
+
+typedef enum ef_features_kind {
+  EF_FEATURES_NONE,
+  EF_FEATURES_VAA, /* and its variants: ef_vaa_shape */
+  EF_FEATURES_HINTS
+} ef_features_kind;
+
+typedef struct ef_features_spec {
+  ef_features_kind kind;
+  ef_vaa_shape shape; /* hints: only widths, J and `normed` count */
+} ef_features_spec;
+
+typedef struct ef_features {
+  void *state;   /* owned; NULL: no loss on features, and all below is empty */
+  float *params; /* (count) owned by state */
+  size_t count;
+  /* As ef_vaa_loss. */
+  double (*loss)(void *state, const float *const *student, const float *const *teacher, float scale,
+                 float *grads, float *const *dtaps);
+  /* As ef_vaa_mass; NULL where there is no attention. */
+  void (*mass)(void *state, const float *const *student, double *mass);
+  void (*init)(void *state, uint64_t seed, uint64_t unit);
+  void (*release)(void *state);
+} ef_features;
+
+/* What the deck asks for; kind none if fusion.alpha is 0. Widths of the residual streams. Local. */
+ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teacher);
+
+/* For batches (B,T), with first values of the streams (seed, EF_RNG_INIT, unit, tensor). EF_DECK, EF_MACHINE.
+ * Local. */
+ef_status ef_features_create(const ef_features_spec *spec, const ef_kernels *kernels, size_t B, size_t T,
+                             uint64_t seed, uint64_t unit, ef_features *features);
+void ef_features_free(ef_features *features);
+
+/* Bytes that ef_features_create takes, and floats of the parameters. For plans. Local. */
+void ef_features_size(const ef_features_spec *spec, size_t B, size_t T, size_t *bytes, size_t *params);
+
+/* Teacher stage (from 0) that stage j of the student is compared with: `order` (J) becomes a permutation.
+ * "ordered": j; "reversed": J-1-j; "shuffled": one cycle of all stages drawn from the seed (Sattolo), so that
+ * no stage stays. Local. */
+void ef_features_order(const char *rule, uint64_t seed, size_t J, size_t *order);
