@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "fusion/merge.h"
-#include "fusion/teacher.h"
+#include "fusion/views.h"
 #include "train/measure.h"
 #include "train/pretrain.h"
 #include <math.h>
@@ -91,6 +91,12 @@ typedef struct base_context {
 
 enum { ROW_FIELDS = 6 };
 
+static size_t view_cells(const ef_run *run) {
+  return EF_VIEW_COUNT * (size_t)(run->deck->fusion.stages * run->deck->fusion.stages);
+}
+
+static size_t quality_fields(const ef_run *run) { return EF_QUALITY_FIELDS * run->tokens.domain_count; }
+
 static void pack(void *ctx, size_t index, double *row) {
   const base_context *c = ctx;
   const ef_base *b = &c->bases->bases[index];
@@ -98,6 +104,7 @@ static void pack(void *ctx, size_t index, double *row) {
                                b->start_loss, b->proxy_loss,    b->loss};
   memcpy(row, fields, sizeof fields);
   ef_quality_pack(b->validation, c->run->tokens.domain_count, row + ROW_FIELDS);
+  memcpy(row + ROW_FIELDS + quality_fields(c->run), b->views, view_cells(c->run) * sizeof *row);
 }
 
 static void unpack(void *ctx, size_t index, const double *row) {
@@ -110,17 +117,20 @@ static void unpack(void *ctx, size_t index, const double *row) {
   b->proxy_loss = row[4];
   b->loss = row[5];
   ef_quality_unpack(row + ROW_FIELDS, c->run->tokens.domain_count, b->validation);
+  memcpy(b->views, row + ROW_FIELDS + quality_fields(c->run), view_cells(c->run) * sizeof *row);
 }
 
 static ef_records records_of(base_context *c) {
-  return (ef_records){.path = "/base/record",
-                      .description =
-                          "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
-                          "validation nll, tokens, hits, bytes by domain",
-                      .width = ROW_FIELDS + EF_QUALITY_FIELDS * c->run->tokens.domain_count,
-                      .ctx = c,
-                      .pack = pack,
-                      .unpack = unpack};
+  return (ef_records){
+      .path = "/base/record",
+      .description =
+          "1 if the proxy taught, steps, kept step, holdout loss of start, proxy and base; "
+          "validation nll, tokens, hits, bytes by domain; CKA (student's stage, teacher's stage) before "
+          "and after, attention mass (teacher's stage, student's stage) before and after",
+      .width = ROW_FIELDS + quality_fields(c->run) + view_cells(c->run),
+      .ctx = c,
+      .pack = pack,
+      .unpack = unpack};
 }
 
 /* ---- one base ------------------------------------------------------------------------------------------ */
@@ -161,7 +171,9 @@ static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model 
     objective = ef_distiller_objective(&distiller);
   }
   EF_GO(ef_trainer_create(base, run->kernels, &recipe, &source, &objective, &trainer));
+  if (b->taught) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, true, b->views));
   EF_GO(ef_trainer_walk(run, &key, &trainer));
+  if (b->taught) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, false, b->views));
   b->steps = trainer.step;
   b->kept = trainer.best_step ? trainer.best_step : trainer.step;
   EF_GO(ef_run_measure(run, base, &b->loss, b->validation));
@@ -203,12 +215,18 @@ done:
 static ef_status allocate(const ef_run *run, size_t count, ef_bases *bases) {
   *bases = (ef_bases){.count = count};
   EF_TRY(EF_NEW(bases->bases, count));
-  for (size_t i = 0; i < count; i++) EF_TRY(EF_NEW(bases->bases[i].validation, run->tokens.domain_count));
+  for (size_t i = 0; i < count; i++) {
+    EF_TRY(EF_NEW(bases->bases[i].validation, run->tokens.domain_count));
+    EF_TRY(EF_NEW(bases->bases[i].views, view_cells(run)));
+  }
   return ef_global_dims(run, &bases->global, &bases->dims);
 }
 
 void ef_bases_free(ef_bases *bases) {
-  for (size_t i = 0; bases->bases && i < bases->count; i++) ef_free(bases->bases[i].validation);
+  for (size_t i = 0; bases->bases && i < bases->count; i++) {
+    ef_free(bases->bases[i].validation);
+    ef_free(bases->bases[i].views);
+  }
   ef_free(bases->bases);
   *bases = (ef_bases){0};
 }

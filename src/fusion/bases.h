@@ -14,6 +14,7 @@ typedef struct ef_base {
       proxy_loss;         /* of the common start and of the proxy, on the holdout of the cluster's domain */
   double loss;            /* of the base, on the whole holdout; all in nat per token */
   ef_quality *validation; /* (domains) owned */
+  double *views;          /* (EF_VIEW_COUNT,J,J) of fusion/views.h, owned; 0 unless taught */
 } ef_base;
 
 typedef struct ef_bases {

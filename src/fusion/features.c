@@ -24,6 +24,10 @@ ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teac
   return spec;
 }
 
+bool ef_features_attend(const ef_features_spec *spec) {
+  return spec->kind == EF_FEATURES_VAA && !spec->shape.mlp;
+}
+
 /* ---- view-aligned attention and its variants ----------------------------------------------------------- */
 
 static double vaa_loss(void *state, const float *const *student, const float *const *teacher, float scale,
@@ -38,15 +42,15 @@ static void vaa_mass(void *state, const float *const *student, double *mass) {
 static void vaa_init(void *state, uint64_t seed, uint64_t unit) { ef_vaa_init(state, seed, unit); }
 static void vaa_release(void *state) { ef_vaa_free(state); }
 
-static ef_status create_vaa(const ef_vaa_shape *shape, const ef_kernels *kernels, size_t B, size_t T,
+static ef_status create_vaa(const ef_features_spec *spec, const ef_kernels *kernels, size_t B, size_t T,
                             ef_features *f) {
   ef_vaa *vaa;
-  EF_TRY(ef_vaa_create(shape, kernels, B, T, &vaa));
+  EF_TRY(ef_vaa_create(&spec->shape, kernels, B, T, &vaa));
   *f = (ef_features){.state = vaa,
                      .params = ef_vaa_block(vaa),
                      .count = ef_vaa_params(vaa),
                      .loss = vaa_loss,
-                     .mass = shape->mlp ? NULL : vaa_mass,
+                     .mass = ef_features_attend(spec) ? vaa_mass : NULL,
                      .init = vaa_init,
                      .release = vaa_release};
   return EF_OK;
@@ -87,7 +91,7 @@ ef_status ef_features_create(const ef_features_spec *spec, const ef_kernels *ker
   *f = (ef_features){0};
   if (spec->kind == EF_FEATURES_NONE) return EF_OK;
   EF_TRY(spec->kind == EF_FEATURES_HINTS ? create_hints(&spec->shape, kernels, B, T, f)
-                                         : create_vaa(&spec->shape, kernels, B, T, f));
+                                         : create_vaa(spec, kernels, B, T, f));
   f->init(f->state, seed, unit);
   return EF_OK;
 }

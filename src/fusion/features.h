@@ -44,6 +44,7 @@ typedef struct ef_features {
 
 /* What the deck asks for; kind none if fusion.alpha is 0. Widths of the residual streams. Local. */
 ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teacher);
+bool ef_features_attend(const ef_features_spec *spec); /* there is attention, so `mass` is there. Pure. */
 
 /* For batches (B,T), with first values of the streams (seed, EF_RNG_INIT, unit, tensor). EF_DECK, EF_MACHINE.
  * Local. */

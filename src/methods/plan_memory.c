@@ -1,6 +1,6 @@
 #include "methods/plan_memory.h"
 
-#include "fusion/teacher.h"
+#include "fusion/views.h"
 #include "par/units.h"
 #include <string.h>
 
@@ -128,7 +128,7 @@ static ef_status distil_bytes(const planner *p, const ef_dims *proxy, size_t *by
   EF_TRY(model_bytes(p->base, &recipe, extra, &model, &trainer));
   EF_TRY(params_bytes(proxy, &teacher));
   *bytes = model + trainer + features + teacher + ef_pass_bytes(proxy, EF_PASS_EVAL, B, T, true) +
-           measure_bytes(p, p->base);
+           largest(measure_bytes(p, p->base), ef_views_bytes(d, p->base->D, proxy->D));
   return EF_OK;
 }
 

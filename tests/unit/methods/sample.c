@@ -57,6 +57,7 @@ static ef_quality of_proxies[2][2] = {{{300, 100, 20, 300}, {900, 300, 60, 600}}
                                       {{300, 100, 20, 300}, {900, 300, 60, 600}}};
 static ef_quality of_bases[2][2] = {{{290, 100, 20, 300}, {870, 300, 60, 600}},
                                     {{290, 100, 20, 300}, {870, 300, 60, 600}}};
+static double of_views[4] = {0.25, 0.5, 1.0, 1.0}; /* of one stage: CKA before, after, mass before, after */
 static ef_quality before[2] = {{280, 100, 25, 300}, {840, 300, 65, 600}};
 static ef_quality after[2] = {{200, 100, 50, 300}, {900, 300, 60, 600}};
 static ef_quality control_before[2] = {{400, 100, 25, 300}, {1200, 300, 65, 600}};
@@ -96,8 +97,8 @@ static void make_fusion(sample *s) {
   clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0]};
   clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1]};
   o->clusters = (ef_clusters){2, clusters, 1.0, NAN};
-  bases[0] = (ef_base){true, 3, 3, 3.5, 3.05, 3.0, of_bases[0]};
-  bases[1] = (ef_base){false, 2, 1, 3.1, 3.2, (double)INFINITY, of_bases[1]};
+  bases[0] = (ef_base){true, 3, 3, 3.5, 3.05, 3.0, of_bases[0], of_views};
+  bases[1] = (ef_base){false, 2, 1, 3.1, 3.2, (double)INFINITY, of_bases[1], NULL};
   o->bases = (ef_bases){.count = 2, .bases = bases};
   cr_assert_eq(ef_global_dims(&s->run, &o->bases.global, &o->bases.dims), EF_OK, "%s", ef_message());
   o->tuned = (ef_tuned){5, 4, 2.8, 2.75, before, after, load};

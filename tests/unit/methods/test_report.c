@@ -412,6 +412,16 @@ Test(report, series_are_nxdata) {
   array = (ef_h5_array){.path = "/expert_load/tokens", .type = EF_H5_I64, .rank = 2, .shape = {1, 2}};
   cr_assert_eq(ef_h5_read(file, &array, tokens), EF_OK, "%s", ef_message());
   cr_expect(tokens[0] == 7 && tokens[1] == 9);
+  double cka[2], mass;
+  array = (ef_h5_array){.path = "/cka/base_00000/before", .type = EF_H5_F64, .rank = 2, .shape = {1, 1}};
+  cr_assert_eq(ef_h5_read(file, &array, &cka[0]), EF_OK, "%s", ef_message());
+  array.path = "/cka/base_00000/after";
+  cr_assert_eq(ef_h5_read(file, &array, &cka[1]), EF_OK, "%s", ef_message());
+  array.path = "/attention_mass/base_00000/after";
+  cr_assert_eq(ef_h5_read(file, &array, &mass), EF_OK, "%s", ef_message());
+  cr_expect(cka[0] == 0.25 && cka[1] == 0.5 && mass == 1.0);
+  expect_attribute(file, "/cka/base_00000", "NX_class", "NXdata");
+  cr_expect_not(ef_h5_has(file, "/cka/base_00001"), "no teacher, no views");
   ef_h5_close(file);
   sample_free(&s);
 }
