@@ -1,6 +1,7 @@
 #include "methods/plan.h"
 
 #include "base/clock.h"
+#include "fusion/features.h"
 #include "methods/plan_memory.h"
 #include "methods/quality_json.h"
 #include "train/events.h"
@@ -40,7 +41,8 @@ static bool uploads(const ef_run *run, const ef_population *population, size_t d
 /* What would be refused only after hours of local training. */
 static ef_status check(const ef_run *run, const ef_population *population, const ef_dims *base) {
   const ef_deck *d = run->deck;
-  size_t stages = d->fusion.alpha > 0.0 ? (size_t)d->fusion.stages : 0;
+  bool compared = ef_features_of(d, 1, 1).kind != EF_FEATURES_NONE;
+  size_t stages = compared ? (size_t)d->fusion.stages : 0;
   for (size_t i = 0; i < population->entries; i++) {
     EF_TRY(
         EF_CHECK(stages <= population->dims[i].L && stages <= base->L, EF_DECK,

@@ -48,6 +48,10 @@ Test(plan, more_stages_than_layers_are_refused) {
   cr_expect_eq(ef_plan_make(&s.run, 1, &plan), EF_DECK);
   cr_expect(strstr(ef_message(), "fusion.stages = 2, but the base has 1 layers"), "%s", ef_message());
   sample_free(&s);
+  const char *none[] = {"fusion.features=none", "fusion.stages=2", NULL};
+  sample_make(&s, none);
+  cr_expect_eq(ef_plan_make(&s.run, 1, &plan), EF_OK, "%s", ef_message());
+  sample_free(&s);
 }
 
 /* What a device is said to take against what a trainer with its model and text holds. */
