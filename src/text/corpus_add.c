@@ -1,6 +1,7 @@
 #include "text/corpus_add.h"
 
 #include "base/memory.h"
+#include "text/names.h"
 #include <string.h>
 #include <xxhash.h>
 
@@ -33,51 +34,20 @@ static ef_status grow_slots(ef_corpus *corpus) {
 
 /* ---- names -------------------------------------------------------------------------------------------- */
 
-/* Position of a name in a sorted list, or where it belongs. */
-static size_t find_name(char *const *names, size_t count, const char *name, bool *found) {
-  size_t low = 0, high = count;
-  *found = false;
-  while (low < high) {
-    size_t mid = (low + high) / 2;
-    int order = strcmp(names[mid], name);
-    if (order == 0) *found = true;
-    if (order < 0) {
-      low = mid + 1;
-    } else {
-      high = mid;
-    }
-  }
-  return low;
-}
-
-static ef_status insert_name(char ***names, size_t *count, const char *name, size_t at) {
-  char **grown = ef_realloc(*names, *count + 1, sizeof **names), *copy = grown ? ef_strdup(name) : NULL;
-  if (grown) *names = grown;
-  EF_TRY(EF_CHECK(copy, EF_MACHINE, "out of memory: names of domains"));
-  memmove(grown + at + 1, grown + at, (*count - at) * sizeof *grown);
-  grown[at] = copy;
-  (*count)++;
-  return EF_OK;
-}
-
-/* The names stay sorted, so a new one moves the numbers of those behind it. */
+/* A new name moves the numbers of those behind it. */
 static ef_status domain_of(ef_corpus *corpus, const char *name, size_t *index) {
-  bool found;
-  *index = find_name(corpus->domains, corpus->domain_count, name, &found);
-  if (found) return EF_OK;
-  EF_TRY(insert_name(&corpus->domains, &corpus->domain_count, name, *index));
-  for (size_t d = 0; d < corpus->count; d++) {
+  bool added;
+  EF_TRY(ef_name_index(&corpus->domains, &corpus->domain_count, name, index, &added));
+  for (size_t d = 0; added && d < corpus->count; d++) {
     if (corpus->documents[d].domain >= *index) corpus->documents[d].domain++;
   }
   return EF_OK;
 }
 
 static ef_status subdomain_of(ef_corpus *corpus, const char *name, size_t *index) {
-  bool found;
-  *index = find_name(corpus->subdomains, corpus->subdomain_count, name, &found);
-  if (found) return EF_OK;
-  EF_TRY(insert_name(&corpus->subdomains, &corpus->subdomain_count, name, *index));
-  for (size_t d = 0; d < corpus->count; d++) {
+  bool added;
+  EF_TRY(ef_name_index(&corpus->subdomains, &corpus->subdomain_count, name, index, &added));
+  for (size_t d = 0; added && d < corpus->count; d++) {
     if (corpus->documents[d].subdomain >= *index) corpus->documents[d].subdomain++;
   }
   return EF_OK;
@@ -122,11 +92,6 @@ ef_status ef_corpus_add(ef_corpus *corpus, const ef_document_source *source) {
   return EF_OK;
 }
 
-static void free_names(char **names, size_t count) {
-  for (size_t i = 0; i < count; i++) ef_free(names[i]);
-  ef_free(names);
-}
-
 void ef_corpus_free(ef_corpus *corpus) {
   for (size_t d = 0; d < corpus->count; d++) {
     ef_free(corpus->documents[d].text);
@@ -134,7 +99,7 @@ void ef_corpus_free(ef_corpus *corpus) {
   }
   ef_free(corpus->documents);
   ef_free(corpus->slots);
-  free_names(corpus->domains, corpus->domain_count);
-  free_names(corpus->subdomains, corpus->subdomain_count);
+  ef_names_free(corpus->domains, corpus->domain_count);
+  ef_names_free(corpus->subdomains, corpus->subdomain_count);
   *corpus = (ef_corpus){0};
 }
