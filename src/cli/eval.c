@@ -1,4 +1,4 @@
-#include "cli/cli.h"
+#include "cli/eval.h"
 
 #include "base/memory.h"
 #include "cli/model_text.h"
@@ -9,14 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { KEY_TEXT = 0x20001, KEY_CONTEXT, KEY_BATCH, KEY_BACKEND };
-
-typedef struct eval_options {
-  const char *backend, *checkpoint;
-  int64_t context, batch;
-  const char **files; /* room for every word of the command line; owned */
-  size_t file_count;
-} eval_options;
+enum { KEY_TEXT = 0x20001, KEY_CONTEXT, KEY_BATCH, KEY_BACKEND, KEY_TASK };
 
 /* What is evaluated, and how it did. */
 typedef struct evaluation {
@@ -46,7 +39,7 @@ static ef_status print(const ef_cli *cli, const evaluation *e) {
   return EF_OK;
 }
 
-static ef_status evaluate(const ef_cli *cli, const eval_options *options, evaluation *e) {
+static ef_status evaluate(const ef_cli *cli, const ef_eval_options *options, evaluation *e) {
   const ef_kernels *kernels;
   EF_TRY(ef_cli_backend(options->backend, &kernels));
   EF_TRY(ef_model_text_load(cli->par, options->checkpoint, options->files, options->file_count, &e->text));
@@ -61,7 +54,7 @@ static ef_status evaluate(const ef_cli *cli, const eval_options *options, evalua
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state) {
-  eval_options *options = state->input;
+  ef_eval_options *options = state->input;
   switch (key) {
   case KEY_CONTEXT:
     return ef_cli_int("--context", arg, 1, 1000000, &options->context);
@@ -69,6 +62,9 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
     return ef_cli_int("--batch", arg, 1, 1000000, &options->batch);
   case KEY_BACKEND:
     options->backend = arg;
+    return 0;
+  case KEY_TASK:
+    options->task = arg;
     return 0;
   case KEY_TEXT:
     options->files[options->file_count++] = arg;
@@ -86,7 +82,8 @@ static error_t parse(int key, char *arg, struct argp_state *state) {
 
 ef_status ef_cli_eval(ef_cli *cli, int argc, char **argv) {
   static const struct argp_option list[] = {
-      {"text", KEY_TEXT, "FILE...", 0, "JSON lines (text, domain) or plain text", 0},
+      {"text", KEY_TEXT, "FILE...", 0, "JSON lines (text, domain) or plain text; with --task its items", 0},
+      {"task", KEY_TASK, "TASK", 0, "mcq: multiple choice by likelihood; qa: open answers", 0},
       {"context", KEY_CONTEXT, "N", 0, "tokens of a window (default: the longest that the model takes)", 0},
       {"batch", KEY_BATCH, "N", 0, "windows computed together (default 8)", 0},
       {"backend", KEY_BACKEND, "NAME", 0, "kernels: blas (default), ref, guard, guard:ref", 0},
@@ -96,8 +93,10 @@ ef_status ef_cli_eval(ef_cli *cli, int argc, char **argv) {
       .parser = parse,
       .args_doc = "CHECKPOINT",
       .doc = "Token perplexity, token accuracy and bits per byte of a text, by domain "
-             "and in all. Every token is scored once, in windows that do not overlap."};
-  eval_options options = {.backend = "blas", .batch = 8};
+             "and in all. Every token is scored once, in windows that do not overlap. With --task mcq or "
+             "qa the files are JSON lines (question, context, choices, answer), and only the tokens of "
+             "choices and answers are scored."};
+  ef_eval_options options = {.backend = "blas", .batch = 8};
   evaluation e = {0};
   bool help;
   EF_TRY(EF_NEW(options.files, (size_t)argc));
@@ -105,7 +104,11 @@ ef_status ef_cli_eval(ef_cli *cli, int argc, char **argv) {
   if (status == EF_OK && !help) {
     status = EF_CHECK(options.checkpoint && options.file_count > 0, EF_USAGE,
                       "eval: wants CHECKPOINT --text FILE...");
-    if (status == EF_OK) status = evaluate(cli, &options, &e);
+    if (status == EF_OK && options.task) {
+      status = ef_cli_eval_task(cli, &options);
+    } else if (status == EF_OK) {
+      status = evaluate(cli, &options, &e);
+    }
   }
   release(&e);
   ef_free(options.files);

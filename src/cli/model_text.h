@@ -16,9 +16,9 @@ typedef struct ef_model_text {
   ef_stream *streams; /* (corpus.domain_count) owned */
 } ef_model_text;
 
-/* Loads the model of `checkpoint` and the `count` text files, BOS before every document. EF_CHECKPOINT
- * (also a tokenizer with more tokens than the model), EF_INPUT (no tokenizer in the file, bad text),
- * EF_MACHINE: the same on all ranks. Freed by ef_model_text_free, also after a failure. Collective. */
+/* Loads the model of `checkpoint` and the `count` text files (0: the model alone), BOS before every document.
+ * EF_CHECKPOINT (also a tokenizer with more tokens than the model), EF_INPUT (no tokenizer in the file, bad
+ * text), EF_MACHINE: the same on all ranks. Freed by ef_model_text_free, also after a failure. Collective. */
 ef_status ef_model_text_load(ef_par *par, const char *checkpoint, const char *const *files, size_t count,
                              ef_model_text *m);
 void ef_model_text_free(ef_model_text *m);

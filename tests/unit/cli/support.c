@@ -69,20 +69,31 @@ void make_moe(uint64_t seed, ef_model *model) {
   ef_model_init(model, seed, 0);
 }
 
-void write_model(const char *path, const ef_dims *dims, uint64_t seed, const ef_tokenizer *tokenizer) {
-  ef_model model;
+static void save_model(const char *path, const ef_model *model, const ef_tokenizer *tokenizer) {
   ef_model_source source;
-  cr_assert_eq(ef_model_create(dims, &model), EF_OK, "%s", ef_message());
-  ef_model_init(&model, seed, 0);
-  cr_assert_eq(ef_model_source_make(&model, &source), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_model_source_make(model, &source), EF_OK, "%s", ef_message());
   if (tokenizer) {
     const void *bytes;
     ef_tokenizer_model(tokenizer, &bytes, &source.tokenizer_bytes);
     source.tokenizer = ef_alloc(source.tokenizer_bytes, 1);
     memcpy(source.tokenizer, bytes, source.tokenizer_bytes);
   }
-  cr_assert_eq(ef_model_save(path, &model, &source), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_model_save(path, model, &source), EF_OK, "%s", ef_message());
   ef_model_source_free(&source);
+}
+
+void write_model(const char *path, const ef_dims *dims, uint64_t seed, const ef_tokenizer *tokenizer) {
+  ef_model model;
+  cr_assert_eq(ef_model_create(dims, &model), EF_OK, "%s", ef_message());
+  ef_model_init(&model, seed, 0);
+  save_model(path, &model, tokenizer);
+  ef_model_free(&model);
+}
+
+void write_zeros(const char *path, const ef_dims *dims, const ef_tokenizer *tokenizer) {
+  ef_model model;
+  cr_assert_eq(ef_model_create(dims, &model), EF_OK, "%s", ef_message());
+  save_model(path, &model, tokenizer);
   ef_model_free(&model);
 }
 

@@ -24,6 +24,9 @@ void make_moe(uint64_t seed, ef_model *model);
 /* The file PATH with a model of these dims, parameters from `seed`, and the tokenizer (NULL: none). */
 void write_model(const char *path, const ef_dims *dims, uint64_t seed, const ef_tokenizer *tokenizer);
 
+/* The same with all parameters zero: every token has the probability 1/V. */
+void write_zeros(const char *path, const ef_dims *dims, const ef_tokenizer *tokenizer);
+
 /* Some 20 kB of text of a few words, and a tokenizer of 300 tokens for it; the caller frees it. */
 const char *sample_text(void);
 ef_tokenizer *sample_tokenizer(void);
