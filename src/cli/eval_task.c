@@ -87,7 +87,9 @@ static void print_qa(const evaluation *e) {
 static ef_status print(const ef_cli *cli, const evaluation *e) {
   const ef_task_result *all = &e->results[e->task.domain_count];
   if (all->cut > 0) {
-    ef_log(EF_LOG_INFO, "the head of the prompt was cut in %zu of %zu items: too long for the window",
+    ef_log(EF_LOG_INFO,
+           "%zu of %zu items are too long for a window: the head of the prompt was cut, or an answer "
+           "was scored in parts",
            all->cut, all->items);
   }
   if (cli->json) return print_json(e);

@@ -50,10 +50,11 @@ typedef struct ef_task_window {
   size_t bytes; /* of the continuation, its space included */
 } ef_task_window;
 
-/* The windows (item->candidate_count) of an item, at most `most` tokens each. What is too much is cut from
- * the head of the prompt behind BOS, never from a candidate, and for all candidates alike so that they follow
- * the same prompt: `*cut` tokens. EF_INPUT for a candidate that does not fit without a prompt. On failure
- * nothing is left behind. Local. */
+/* The windows (item->candidate_count) of an item, for passes over at most `most` tokens. What is too much is
+ * cut from the head of the prompt behind BOS, never from a candidate, and for all candidates alike so that
+ * they follow the same prompt: `*cut` tokens. The last most/4 tokens of a prompt stay; a candidate that does
+ * not fit behind them makes a window of more than `most` tokens, to be scored in parts. EF_MACHINE. On
+ * failure nothing is left behind. Local. */
 ef_status ef_task_windows(const ef_tokenizer *tokenizer, const ef_task_item *item, size_t most,
                           ef_task_window *windows, size_t *cut);
 void ef_task_windows_free(ef_task_window *windows, size_t count);

@@ -59,21 +59,12 @@ static ef_status join(const piece *prompt, size_t cut, const piece *candidate, e
   return EF_OK;
 }
 
-/* How much of the prompt must go for the longest candidate. */
-static ef_status cut_of(const ef_task_item *item, const piece *prompt, const piece *candidates, size_t most,
-                        size_t *cut) {
-  *cut = 0;
-  for (size_t c = 0; c < item->candidate_count; c++) {
-    size_t count = candidates[c].count;
-    EF_TRY(EF_CHECK(
-        1 + count <= most, EF_INPUT,
-        "%s: candidate %zu has %zu tokens, but a window has room for %zu; use a longer context, or a "
-        "model with more positions",
-        item->place, c, count, most > 0 ? most - 1 : 0));
-    size_t whole = 1 + prompt->count + count;
-    if (whole > most && whole - most > *cut) *cut = whole - most;
-  }
-  return EF_OK;
+/* How much of the prompt goes for the longest candidate. */
+static size_t cut_of(size_t prompt, const piece *candidates, size_t count, size_t most) {
+  size_t longest = 0, kept = most / 4 < prompt ? most / 4 : prompt;
+  for (size_t c = 0; c < count; c++) longest = candidates[c].count > longest ? candidates[c].count : longest;
+  size_t whole = 1 + prompt + longest, wanted = whole > most ? whole - most : 0;
+  return wanted < prompt - kept ? wanted : prompt - kept;
 }
 
 ef_status ef_task_windows(const ef_tokenizer *tokenizer, const ef_task_item *item, size_t most,
@@ -86,7 +77,7 @@ ef_status ef_task_windows(const ef_tokenizer *tokenizer, const ef_task_item *ite
   for (size_t c = 0; status == EF_OK && c < count; c++) {
     status = encode_candidate(tokenizer, item->candidates[c], &candidates[c]);
   }
-  if (status == EF_OK) status = cut_of(item, &prompt, candidates, most, cut);
+  *cut = status == EF_OK ? cut_of(prompt.count, candidates, count, most) : 0;
   for (size_t c = 0; status == EF_OK && c < count; c++) {
     status = join(&prompt, *cut, &candidates[c], &windows[c]);
   }

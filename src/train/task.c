@@ -4,21 +4,21 @@
 #include "train/spread.h"
 #include <stdlib.h>
 
-/* A row of the message: nats and hits of a window. Scored rows of the head are computed BLOCK at a time. */
+/* A row of the message: nats and hits of a part. Scored rows of the head are computed BLOCK at a time. */
 enum { FIELDS = 2, BLOCK = 64 };
 
-/* A window and where its score belongs. */
-typedef struct ranked {
-  size_t count, window;
-} ranked;
+/* The tokens from .. end-1 of a window, of which those before `begin` belong to the parts before. */
+typedef struct part {
+  size_t window, from, begin, end;
+} part;
 
 typedef struct scorer {
   ef_par *par;
   const ef_kernels *k;
   const ef_model *model;
-  size_t B, count;
-  ef_task_window *windows; /* (count) */
-  ranked *order;           /* (count) longest first: a batch is as long as its first window */
+  size_t B, T, window_count, count;
+  ef_task_window *windows; /* (window_count) one of each candidate */
+  part *parts;             /* (count) longest first: a batch is as long as its first part */
   ef_spread spread;
   float *logits;      /* (BLOCK,V) */
   double *mine, *all; /* (slots,B,FIELDS) of this rank; of all ranks */
@@ -27,31 +27,59 @@ typedef struct scorer {
 /* ---- windows ------------------------------------------------------------------------------------------ */
 
 static int compare(const void *a, const void *b) {
-  const ranked *x = a, *y = b;
-  if (x->count != y->count) return x->count > y->count ? -1 : 1;
-  return x->window < y->window ? -1 : 1;
+  const part *x = a, *y = b;
+  size_t n = x->end - x->from, m = y->end - y->from;
+  if (n != m) return n > m ? -1 : 1;
+  if (x->window != y->window) return x->window < y->window ? -1 : 1;
+  return x->begin < y->begin ? -1 : 1;
 }
 
-static ef_status make_windows(scorer *s, const ef_tokenizer *tokenizer, const ef_task *task, size_t T,
+/* A part of T inputs has T+1 tokens; the parts behind the first one move on by half. */
+static size_t step_of(size_t T) { return T > 1 ? T / 2 : 1; }
+
+static size_t parts_of(size_t count, size_t T) {
+  return count <= T + 1 ? 1 : 1 + (count - T - 1 + step_of(T) - 1) / step_of(T);
+}
+
+static part part_of(const scorer *s, size_t window, size_t p) {
+  size_t count = s->windows[window].count, reach = s->T + 1 + p * step_of(s->T);
+  size_t end = reach < count ? reach : count;
+  return (part){.window = window,
+                .from = end > s->T + 1 ? end - s->T - 1 : 0,
+                .begin = p > 0 ? reach - step_of(s->T) : 1,
+                .end = end};
+}
+
+static ef_status make_windows(scorer *s, const ef_tokenizer *tokenizer, const ef_task *task,
                               ef_task_scores *scores) {
-  EF_TRY(EF_CHECK(T <= s->model->dims.max_positions, EF_INPUT,
-                  "a context of %zu tokens, but the model has %zu positions", T,
-                  s->model->dims.max_positions));
   for (size_t i = 0; i < task->count; i++) scores->count += task->items[i].candidate_count;
   EF_TRY(EF_NEW(scores->quality, scores->count));
   EF_TRY(EF_NEW(scores->cut, task->count));
   EF_TRY(EF_NEW(s->windows, scores->count));
-  EF_TRY(EF_NEW(s->order, scores->count));
   for (size_t i = 0; i < task->count; i++) {
-    size_t cut; /* a window of T+1 tokens has T inputs and T targets */
-    EF_TRY(ef_task_windows(tokenizer, &task->items[i], T + 1, s->windows + s->count, &cut));
+    size_t cut, n = task->items[i].candidate_count;
+    ef_task_window *w = s->windows + s->window_count;
+    EF_TRY(ef_task_windows(tokenizer, &task->items[i], s->T + 1, w, &cut));
+    s->window_count += n;
     scores->cut[i] = cut > 0;
-    s->count += task->items[i].candidate_count;
+    for (size_t c = 0; c < n; c++) scores->cut[i] |= w[c].count > s->T + 1;
   }
-  for (size_t w = 0; w < s->count; w++) s->order[w] = (ranked){s->windows[w].count, w};
-  qsort(s->order, s->count, sizeof *s->order, compare);
   return EF_OK;
 }
+
+static ef_status make_parts(scorer *s) {
+  size_t count = 0;
+  for (size_t w = 0; w < s->window_count; w++) count += parts_of(s->windows[w].count, s->T);
+  EF_TRY(EF_NEW(s->parts, count));
+  for (size_t w = 0; w < s->window_count; w++) {
+    size_t n = parts_of(s->windows[w].count, s->T);
+    for (size_t p = 0; p < n; p++) s->parts[s->count++] = part_of(s, w, p);
+  }
+  qsort(s->parts, s->count, sizeof *s->parts, compare);
+  return EF_OK;
+}
+
+/* ---- buffers ------------------------------------------------------------------------------------------ */
 
 static size_t slots_of(const scorer *s) {
   size_t batches = (s->count + s->B - 1) / s->B, size = (size_t)s->par->size;
@@ -65,22 +93,36 @@ static ef_status create_buffers(scorer *s) {
   return EF_NEW(s->all, row * (size_t)s->par->size);
 }
 
+static ef_status prepare(scorer *s, const ef_tokenizer *tokenizer, const ef_task *task,
+                         ef_task_scores *scores) {
+  size_t positions = s->model->dims.max_positions;
+  EF_TRY(EF_CHECK(s->T <= positions, EF_INPUT, "a context of %zu tokens, but the model has %zu positions",
+                  s->T, positions));
+  EF_TRY(make_windows(s, tokenizer, task, scores));
+  EF_TRY(make_parts(s));
+  return create_buffers(s);
+}
+
 static void release(scorer *s) {
   ef_spread_free(&s->spread);
-  if (s->windows) ef_task_windows_free(s->windows, s->count);
-  void *blocks[] = {s->windows, s->order, s->logits, s->mine, s->all};
+  if (s->windows) ef_task_windows_free(s->windows, s->window_count);
+  void *blocks[] = {s->windows, s->parts, s->logits, s->mine, s->all};
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ef_free(blocks[i]);
 }
 
 /* ---- one batch ---------------------------------------------------------------------------------------- */
 
-/* Inputs and targets of window `w` as row b of a batch of T inputs; what is not scored is EF_IGNORE. */
-static void place_window(const scorer *s, const ef_task_window *w, size_t b, size_t T) {
+static size_t inputs_of(const part *p) { return p->end - p->from - 1; }
+
+/* Inputs and targets of a part as row b of a batch of T inputs; what is not scored is EF_IGNORE. */
+static void place_part(const scorer *s, const part *p, size_t b, size_t T) {
+  const ef_task_window *w = &s->windows[p->window];
   int32_t *ids = s->spread.evaluator.ids + b * T, *targets = s->spread.evaluator.targets + b * T;
   for (size_t t = 0; t < T; t++) {
-    bool inside = t + 1 < w->count;
-    ids[t] = inside ? w->ids[t] : EF_TOKEN_BOS;
-    targets[t] = inside && w->scored[t + 1] ? w->ids[t + 1] : EF_IGNORE;
+    size_t next = p->from + t + 1;
+    bool inside = next < p->end;
+    ids[t] = inside ? w->ids[next - 1] : EF_TOKEN_BOS;
+    targets[t] = inside && next >= p->begin && w->scored[next] ? w->ids[next] : EF_IGNORE;
   }
 }
 
@@ -104,8 +146,8 @@ static void score_rows(const scorer *s, size_t row, size_t T, double *result) {
 }
 
 static ef_status score_batch(scorer *s, size_t first, double *results) {
-  size_t n = s->count - first < s->B ? s->count - first : s->B, T = s->order[first].count - 1;
-  for (size_t b = 0; b < n; b++) place_window(s, &s->windows[s->order[first + b].window], b, T);
+  size_t n = s->count - first < s->B ? s->count - first : s->B, T = inputs_of(&s->parts[first]);
+  for (size_t b = 0; b < n; b++) place_part(s, &s->parts[first + b], b, T);
   EF_TRY(ef_forward(s->spread.evaluator.pass, s->model, s->spread.evaluator.ids, n, T));
   for (size_t b = 0; b < n; b++) score_rows(s, b * T, T, results + b * FIELDS);
   return EF_OK;
@@ -135,16 +177,19 @@ static ef_status run(scorer *s) {
   return ef_allgather_f64(s->par, s->mine, slots * row, s->all);
 }
 
-/* Back from batches to candidates. */
+/* Back from batches to candidates: the parts of one are added in their order. */
 static void collect(const scorer *s, ef_quality *quality) {
   size_t size = (size_t)s->par->size, slots = slots_of(s);
+  for (size_t w = 0; w < s->window_count; w++) {
+    const ef_task_window *window = &s->windows[w];
+    quality[w].bytes = (int64_t)window->bytes;
+    for (size_t t = 1; t < window->count; t++) quality[w].tokens += window->scored[t];
+  }
   for (size_t i = 0; i < s->count; i++) {
     size_t batch = i / s->B, place = (batch % size) * slots + batch / size;
     const double *result = s->all + (place * s->B + i % s->B) * FIELDS;
-    const ef_task_window *w = &s->windows[s->order[i].window];
-    ef_quality q = {.nll = result[0], .hits = (size_t)result[1], .bytes = (int64_t)w->bytes};
-    for (size_t t = 1; t < w->count; t++) q.tokens += w->scored[t];
-    quality[s->order[i].window] = q;
+    quality[s->parts[i].window].nll += result[0];
+    quality[s->parts[i].window].hits += (size_t)result[1];
   }
 }
 
@@ -152,15 +197,14 @@ ef_status ef_task_score(ef_par *par, const ef_kernels *kernels, const ef_model *
                         const ef_tokenizer *tokenizer, const ef_task *task, size_t B, size_t T,
                         ef_task_scores *scores) {
   *scores = (ef_task_scores){0};
-  scorer s = {.par = par, .k = kernels, .model = shard, .B = B};
-  ef_status status = make_windows(&s, tokenizer, task, T, scores);
-  if (status == EF_OK) status = create_buffers(&s);
-  EF_GO(ef_agree(par, status));
-  size_t longest = s.count > 0 ? s.order[0].count - 1 : 1;
-  EF_GO(ef_spread_create(par, kernels, shard, B, longest, &s.spread));
-  EF_GO(run(&s));
-  collect(&s, scores->quality);
-done:
+  scorer s = {.par = par, .k = kernels, .model = shard, .B = B, .T = T};
+  ef_status status = ef_agree(par, prepare(&s, tokenizer, task, scores));
+  if (status == EF_OK) {
+    size_t longest = s.count > 0 ? inputs_of(&s.parts[0]) : 1;
+    status = ef_spread_create(par, kernels, shard, B, longest, &s.spread);
+  }
+  if (status == EF_OK) status = run(&s);
+  if (status == EF_OK) collect(&s, scores->quality);
   release(&s);
   if (status != EF_OK) ef_task_scores_free(scores);
   return status;
@@ -190,14 +234,14 @@ static bool wins(const ef_task_item *item, const ef_quality *q, norm by) {
   return best == item->right;
 }
 
-void ef_task_result_add(ef_task_result *sum, const ef_task_result *part) {
-  sum->items += part->items;
-  sum->cut += part->cut;
-  sum->plain += part->plain;
-  sum->per_token += part->per_token;
-  sum->per_byte += part->per_byte;
-  sum->chance += part->chance;
-  ef_quality_add(&sum->right, &part->right);
+void ef_task_result_add(ef_task_result *sum, const ef_task_result *other) {
+  sum->items += other->items;
+  sum->cut += other->cut;
+  sum->plain += other->plain;
+  sum->per_token += other->per_token;
+  sum->per_byte += other->per_byte;
+  sum->chance += other->chance;
+  ef_quality_add(&sum->right, &other->right);
 }
 
 void ef_task_sum(const ef_task *task, const ef_task_scores *scores, ef_task_result *by_domain) {

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { T = 48, B = 3 };
+enum { POSITIONS = 48, B = 3 };
 
 static ef_par par;
 
@@ -43,7 +43,7 @@ static ef_task task_of(int items) {
 }
 
 static ef_task_scores scores_over(ef_par *ranks, const ef_dims *dims, const ef_tokenizer *t,
-                                  const ef_task *task) {
+                                  const ef_task *task, size_t T) {
   size_t first = ef_block_first(dims->E, ranks->size, ranks->rank);
   size_t next = ef_block_first(dims->E, ranks->size, ranks->rank + 1);
   ef_model shard;
@@ -56,15 +56,16 @@ static ef_task_scores scores_over(ef_par *ranks, const ef_dims *dims, const ef_t
   return scores;
 }
 
-static void check(ef_family family, size_t experts, int items) {
+/* T inputs: with few of them prompts are cut and candidates scored in parts. */
+static void check(ef_family family, size_t experts, int items, size_t T) {
   ef_tokenizer *t = tokenizer_of();
   ef_task task = task_of(items);
-  ef_shape shape = {.V = ef_tokenizer_size(t), .D = 16, .L = 2, .H = 2, .F = 20, .max_positions = T};
+  ef_shape shape = {.V = ef_tokenizer_size(t), .D = 16, .L = 2, .H = 2, .F = 20, .max_positions = POSITIONS};
   if (experts) shape.E = experts, shape.K = 2, shape.Fe = 6, shape.Fs = 8;
   ef_dims dims;
   ef_par alone = ef_par_alone();
   cr_assert(mpi_all(ef_dims_make(family, &shape, &dims) == EF_OK), "%s", ef_message());
-  ef_task_scores here = scores_over(&par, &dims, t, &task), one = scores_over(&alone, &dims, t, &task);
+  ef_task_scores here = scores_over(&par, &dims, t, &task, T), one = scores_over(&alone, &dims, t, &task, T);
 
   cr_assert(mpi_all(here.count == one.count && here.count >= 2 * (size_t)items));
   cr_assert(mpi_all(memcmp(here.quality, one.quality, here.count * sizeof *here.quality) == 0));
@@ -80,14 +81,15 @@ static void start(void) { cr_assert(mpi_all(ef_par_start(NULL, NULL, &par) == EF
 MPI_TEST(train_task, experts) {
   start();
   size_t blocks = ef_memory_blocks();
-  check(EF_QWEN2_MOE, 5, 13);
-  check(EF_QWEN2_MOE, 5, 1); /* one batch: the other ranks only serve */
+  check(EF_QWEN2_MOE, 5, 13, POSITIONS);
+  check(EF_QWEN2_MOE, 5, 7, 5);
+  check(EF_QWEN2_MOE, 5, 1, POSITIONS); /* one batch: the other ranks only serve */
   cr_assert(mpi_all(ef_memory_blocks() == blocks));
   ef_par_finish(&par);
 }
 
 MPI_TEST(train_task, dense) {
   start();
-  check(EF_LLAMA, 0, 13);
+  check(EF_LLAMA, 0, 13, POSITIONS);
   ef_par_finish(&par);
 }
