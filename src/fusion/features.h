@@ -1,15 +1,17 @@
 /* The loss on features of phase II behind one interface: view-aligned attention, and what the ablations put
  * in its place (deepfusion.md section 6.4).
  *
- * Deck settings of section fusion that make each ablation:
- *   A0  CE only               alpha 0, beta 0
- *   A1  CE+KL                 features none (or alpha 0)
- *   A2  CE+KL+hints           features hints: stage by stage F_j^S H_j^T + c_j -> F_j^T, no view of other
- * stages A3  CE+KL+VAA             features vaa: the method A4  CE+VAA                beta 0 A6  own-stage
- * attention   features own_stage: block-diagonal attention A7  MLP                   features mlp: attention
- * replaced, patch by patch, by as many parameters A8  order of stages       teacher_stages reversed or
- * shuffled; stages 1, 2, 4 A9  homogeneous           A1 to A3 with federation.families of the bases' own
- * family (qwen2 under qwen2_moe, llama under deepseek_moe)
+ * Settings of the deck's section fusion that make each ablation:
+ * - A0, CE alone: alpha 0, beta 0.
+ * - A1, CE and KL: features none (or alpha 0).
+ * - A2, stage-wise linear hints, F_j^S H_j^T + c_j -> F_j^T, no view of other stages: features hints.
+ * - A3, the method: features vaa.
+ * - A4, without KL: beta 0.
+ * - A6, own-stage (block-diagonal) attention: features own_stage.
+ * - A7, attention replaced, patch by patch, by an MLP of as many parameters: features mlp.
+ * - A8, order of stages: teacher_stages reversed or shuffled; stages 1, 2, 4.
+ * - A9, homogeneous: A1 to A3 with federation.families of the bases' own family (qwen2 under qwen2_moe, llama
+ *   under deepseek_moe).
  */
 #pragma once
 
