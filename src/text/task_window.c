@@ -38,8 +38,7 @@ static ef_status encode_candidate(const ef_tokenizer *tokenizer, const char *can
   char *text;
   size_t bytes = strlen(candidate);
   EF_TRY(EF_NEW(text, bytes + 2));
-  text[0] = ' ';
-  memcpy(text + 1, candidate, bytes);
+  snprintf(text, bytes + 2, " %s", candidate);
   ef_status status = encode(tokenizer, text, p);
   ef_free(text);
   return status;
