@@ -2,7 +2,6 @@
 
 #include "base/memory.h"
 #include "cli/market_audit_report.h"
-#include "market/solve.h"
 #include <math.h>
 #include <string.h>
 
@@ -153,10 +152,7 @@ static ef_status audit_one(const audit_arguments *a, const ef_instance *instance
   limit_work(a, &book.market, ef_market_count(instance), &spec);
   EF_GO(ef_audit_market(&book.market, &spec, &result->audit));
   result->most_points = spec.most_points;
-  if (instance->rules.pooled)
-    snprintf(result->name, sizeof result->name, "pooled");
-  else
-    snprintf(result->name, sizeof result->name, "provider%zu", m);
+  ef_market_name(instance, m, result->name);
 done:
   ef_free(names);
   ef_book_free(&book);

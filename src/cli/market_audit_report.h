@@ -2,9 +2,10 @@
 #pragma once
 
 #include "market/audit.h"
+#include "market/solve.h"
 
 typedef struct ef_market_audit {
-  char name[32]; /* "provider0", "pooled" */
+  char name[EF_MARKET_NAME];
   size_t most_points;
   ef_audit audit;
 } ef_market_audit;

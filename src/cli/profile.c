@@ -1,6 +1,5 @@
 #include "cli/cli.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/model_text.h"
@@ -140,15 +139,6 @@ static void tell(const ef_cli *cli, const profile_options *o, const ef_workload 
          w->layer_count, w->exit_count, w->checkpoint, w->measured_flops / 1e9);
 }
 
-static ef_status print_file(const char *path) {
-  char *text = NULL;
-  size_t bytes;
-  EF_TRY(ef_file_read(path, EF_MACHINE, &text, &bytes));
-  fwrite(text, 1, bytes, stdout);
-  ef_free(text);
-  return EF_OK;
-}
-
 /* The root knows the hash and writes. */
 static ef_status write(const ef_cli *cli, const profile_options *o, const ef_dims *dims,
                        const ef_confidence *confidence, size_t T) {
@@ -165,7 +155,7 @@ static ef_status write(const ef_cli *cli, const profile_options *o, const ef_dim
   EF_GO(ef_profile_workload(dims, confidence, &profile, &workload));
   EF_GO(ef_workload_write(&workload, o->out));
   tell(cli, o, &workload);
-  if (cli->json) EF_GO(print_file(o->out));
+  if (cli->json) EF_GO(ef_workload_print(&workload, stdout));
 done:
   ef_workload_free(&workload);
   return status;

@@ -44,6 +44,10 @@ size_t ef_market_count(const ef_instance *instance) {
   return instance->rules.pooled ? 1 : instance->provider_count;
 }
 
+void ef_market_name(const ef_instance *instance, size_t m, char name[EF_MARKET_NAME]) {
+  snprintf(name, EF_MARKET_NAME, instance->rules.pooled ? "pooled" : "provider%zu", m);
+}
+
 static size_t market_of(const ef_instance *instance, size_t user) {
   return instance->rules.pooled ? 0 : instance->users[user].provider;
 }
@@ -158,7 +162,7 @@ static ef_status solve_market(const ef_instance *instance, const ef_book *book, 
   const ef_rules *rules = &instance->rules;
   const ef_aeria rule = {.c = rules->c, .vickrey_prob = rules->vickrey_prob, .variant = rules->variant};
   ef_market_summary *summary = &outcome->markets[m];
-  snprintf(summary->name, sizeof summary->name, rules->pooled ? "pooled" : "provider%zu", m);
+  ef_market_name(instance, m, summary->name);
   summary->capacity = book->market.capacity;
   EF_GO(ef_auction_create(book->market.n, &auction));
   EF_GO(EF_NEW(awards, book->market.n));

@@ -29,8 +29,9 @@ typedef struct ef_estimate_count {
   size_t count;
 } ef_estimate_count;
 
+enum { EF_MARKET_NAME = 32 };
 typedef struct ef_market_summary {
-  char name[32]; /* "provider<index>" or "pooled" */
+  char name[EF_MARKET_NAME]; /* ef_market_name */
   int64_t capacity;
   size_t users; /* after infeasible, self and toobig */
   size_t kept;
@@ -72,6 +73,8 @@ typedef struct ef_book {
 } ef_book;
 /* Book of market m (0..ef_market_count-1). The caller frees it. Local. */
 size_t ef_market_count(const ef_instance *instance);
+/* Its name in outcomes and reports: "provider<m>", or "pooled". Local. */
+void ef_market_name(const ef_instance *instance, size_t m, char name[EF_MARKET_NAME]);
 ef_status ef_book_make(const ef_instance *instance, const ef_demand *demands, size_t m, ef_book *book);
 void ef_book_free(ef_book *book);
 
