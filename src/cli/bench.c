@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/sort.h"
 #include "par/units.h"
 #include "train/step.h"
 #include <stdlib.h>
@@ -77,13 +78,8 @@ static ef_status find_preset(const char *name, const preset **found) {
 
 /* ---- measurements --------------------------------------------------------------------------- */
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 static double median(size_t n, double *x) {
-  qsort(x, n, sizeof *x, ascending);
+  ef_sort_ascending(x, n);
   return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 

@@ -2,11 +2,11 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/sort.h"
 #include "cli/report.h"
 #include "market/networks.h"
 #include "market/simulate.h"
 #include "market/solve.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* Speed of the market: phase I and one clearing of each variant at growing numbers of users, beside the time
@@ -21,11 +21,6 @@ typedef struct bench_row {
   double clear[VARIANTS];          /* s, median */
   double sort;                     /* s, median: qsort of one double a bidder */
 } bench_row;
-
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
 
 /* What is timed, and the arrays that it needs. */
 typedef struct bench_case {
@@ -43,7 +38,7 @@ static void clear_once(bench_case *c) {
 
 static void sort_once(bench_case *c) {
   memcpy(c->spare, c->book.bid, c->book.market.n * sizeof *c->spare);
-  qsort(c->spare, c->book.market.n, sizeof *c->spare, compare);
+  ef_sort_ascending(c->spare, c->book.market.n);
 }
 
 /* Median time of a call: at least LEAST_RUNS of them and TIME seconds, at most MOST_RUNS. */
@@ -56,14 +51,14 @@ static double median(bench_case *c, void (*call)(bench_case *c)) {
     call(c);
     seconds[runs++] = ef_clock() - before;
   }
-  qsort(seconds, runs, sizeof *seconds, compare);
+  ef_sort_ascending(seconds, runs);
   return seconds[runs / 2];
 }
 
 static size_t count_distinct(bench_case *c) {
   size_t n = c->book.market.n, distinct = 0;
   for (size_t i = 0; i < n; i++) c->spare[i] = (double)c->book.demand[i];
-  qsort(c->spare, n, sizeof *c->spare, compare);
+  ef_sort_ascending(c->spare, n);
   for (size_t i = 0; i < n; i++) distinct += i == 0 || c->spare[i] != c->spare[i - 1];
   return distinct;
 }

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/sort.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
 #include <stdio.h>
@@ -58,11 +59,6 @@ ef_status ef_report_log(ef_report *r) {
 
 enum { PEAK_RUNS = 5 };
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops) {
   double seconds[PEAK_RUNS];
   float *work = NULL;
@@ -74,7 +70,7 @@ ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops) {
     if (run >= 0) seconds[run] = ef_clock() - started;
   }
   ef_free(work);
-  qsort(seconds, PEAK_RUNS, sizeof *seconds, ascending);
+  ef_sort_ascending(seconds, PEAK_RUNS);
   *gflops = 2e-9 * (double)n * (double)n * (double)n / (seconds[PEAK_RUNS / 2] + 1e-12);
   return EF_OK;
 }

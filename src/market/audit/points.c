@@ -1,7 +1,7 @@
 #include "market/audit/audit_internal.h"
 
+#include "base/sort.h"
 #include <math.h>
-#include <stdlib.h>
 
 /* Relative steps beside a bid at which the outcome may turn. */
 static const double near_steps[] = {-EF_AUDIT_TOLERANCE, 0, EF_AUDIT_TOLERANCE};
@@ -22,15 +22,10 @@ size_t ef_audit_points_most(const ef_audit_run *run) {
   return NEAR * others_tried(run) + 2 * WIDE + SCALINGS + 1;
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* Sorts; drops doubles, the own bid and what is no bid. */
 static size_t tidy(double *points, size_t count, double own) {
   size_t kept = 0;
-  qsort(points, count, sizeof *points, ascending);
+  ef_sort_ascending(points, count);
   for (size_t k = 0; k < count; k++) {
     if (points[k] == own || !(points[k] >= 0) || isinf(points[k])) continue;
     if (kept == 0 || points[k] != points[kept - 1]) points[kept++] = points[k];

@@ -1,8 +1,8 @@
 #include "market/simulation/simulate_internal.h"
 
 #include "base/memory.h"
+#include "base/sort.h"
 #include <math.h>
-#include <stdlib.h>
 
 static const double MOST_UNITS = 9e15;
 
@@ -26,13 +26,6 @@ static ef_status append_crowd(demand_list *list, const ef_crowd *crowd) {
   }
   return EF_OK;
 }
-
-static int ascending_order(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-void ef_sort_ascending(double *x, size_t n) { qsort(x, n, sizeof *x, ascending_order); }
 
 /* The greatest C = floor(ratio * total of the demands up to max_share C / slots): iterated downwards from the
  * total of all demands, since the right side does not fall as C grows. */

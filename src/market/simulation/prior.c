@@ -1,6 +1,7 @@
 #include "market/simulation/simulate_internal.h"
 
 #include "base/memory.h"
+#include "base/sort.h"
 #include <math.h>
 
 /* Candidates are every density seen, thinned to about so many. */

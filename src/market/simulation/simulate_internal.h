@@ -33,8 +33,6 @@ ef_status ef_crowd_capacity(const ef_scenario *scenario, const ef_demand_table *
 ef_status ef_prior_price(const ef_scenario *scenario, const ef_demand_table *table, int64_t capacity,
                          double *price);
 
-void ef_sort_ascending(double *x, size_t n);
-
 /* What is true of a slot whatever the mechanism. */
 typedef struct ef_slot_facts {
   const ef_book *book;

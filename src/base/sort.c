@@ -1,0 +1,10 @@
+#include "base/sort.h"
+
+#include <stdlib.h>
+
+static int ascending(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+void ef_sort_ascending(double *x, size_t n) { qsort(x, n, sizeof *x, ascending); }
