@@ -6,7 +6,6 @@
 #include "base/sort.h"
 #include "par/units.h"
 #include "train/step.h"
-#include <stdlib.h>
 #include <string.h>
 
 /* Training speed of a fixed small model against the SGEMM peak of the same run. */

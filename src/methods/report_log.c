@@ -5,7 +5,6 @@
 #include "methods/report_rows.h"
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- what the run took, by phase ---------------------------------------------------------------------- */
