@@ -102,3 +102,19 @@ static void mixture_logits(void *ctx, size_t row, size_t rows, float *out) {
     done += n;
   }
 }
+
+static ef_status feed_batch(void *ctx, size_t step, size_t micro, int32_t *ids, int32_t *targets) {
+  ef_mentors *m = ctx;
+  EF_TRY(ef_text_feed_batch(&m->text, step, micro, ids, targets));
+  return ef_mentors_begin(m, ids, targets);
+}
+
+ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *m) {
+  m->text = *text;
+  return (ef_feed){.ctx = m,
+                   .batch = feed_batch,
+                   .teacher = &m->teacher,
+                   .ce = 1.0f,
+                   .kl = (float)run->deck->tune.kl,
+                   .tau = (float)run->deck->tune.tau};
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "fusion/proxy.h"
+#include "train/feed.h"
 
 typedef struct ef_mentors {
   size_t count, B, T, V;
@@ -16,6 +17,7 @@ typedef struct ef_mentors {
   double *weights;   /* (B,count) of the current batch; owned */
   float *scratch;    /* one block of rows; owned */
   ef_teacher teacher;
+  ef_text_feed text; /* of ef_mentors_feed */
 } ef_mentors;
 
 /* Loads every proxy on this rank, for micro-batches (B,T). EF_MACHINE. Local. */
@@ -26,3 +28,7 @@ void ef_mentors_free(ef_mentors *mentors);
 /* Runs the proxies on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the
  * mixture. Local. */
 ef_status ef_mentors_begin(ef_mentors *mentors, const int32_t *ids, const int32_t *targets);
+
+/* The feed of tuning: windows of `text`, cross-entropy and tune.kl times KL to the mixture. Borrows
+ * `mentors`. Local. */
+ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *mentors);

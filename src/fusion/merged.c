@@ -4,23 +4,15 @@
 #include "base/memory.h"
 #include "fusion/merge.h"
 #include "fusion/router_fit.h"
-#include "par/units.h"
-#include "train/block_file.h"
 #include "train/events.h"
 #include "train/model_file.h"
-#include "train/trainer_file.h"
+#include <string.h>
 
-static ef_part_key merged_key(ef_merge_of of) {
+enum { OF_BASES, OF_STARTS };
+
+static ef_part_key merged_key(size_t of) {
   return (ef_part_key){
       .kind = EF_UNIT_MERGED, .index = of, .sections = "text,federation,global,eval,fusion,tune,exits"};
-}
-
-static ef_status load_bases(const ef_run *run, const ef_bases *bases, ef_merge_of of, ef_model *models) {
-  for (size_t i = 0; i < bases->count; i++) {
-    EF_TRY(of == EF_MERGE_BASES ? ef_base_load(run, bases, i, &models[i])
-                                : ef_base_start_load(run, &models[i]));
-  }
-  return EF_OK;
 }
 
 static ef_status write_parameters(void *ctx, ef_h5 *file) {
@@ -28,47 +20,69 @@ static ef_status write_parameters(void *ctx, ef_h5 *file) {
   return ef_model_file_write_made(file, moe);
 }
 
-/* The copies of one start are alike: only neutral routers make sense there. */
-static ef_status set_routers(ef_run *run, const ef_clusters *clusters, const ef_model *bases, ef_merge_of of,
-                             ef_model *moe) {
-  ef_router_normal(moe, (uint64_t)run->deck->run.seed);
-  return of == EF_MERGE_BASES ? ef_router_fit(run, clusters, bases, moe) : EF_OK;
+/* What is merged: K distilled bases, or as many copies of their start. */
+typedef struct ingredients {
+  size_t K;
+  const ef_clusters *clusters; /* NULL: starts */
+  const ef_bases *bases;
+} ingredients;
+
+static ef_status load(const ef_run *run, const ingredients *from, ef_model *models) {
+  for (size_t i = 0; i < from->K; i++) {
+    EF_TRY(from->bases ? ef_base_load(run, from->bases, i, &models[i]) : ef_base_start_load(run, &models[i]));
+  }
+  return EF_OK;
 }
 
-static ef_status make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_merge_of of) {
-  ef_part_key key = merged_key(of);
-  if (ef_part_exists(run, &key)) return EF_OK;
+/* The copies of one start are alike: only neutral routers make sense there. */
+static ef_status merge(ef_run *run, const ingredients *from, const ef_model *models, ef_model *moe) {
+  EF_TRY(ef_merge(models, from->K, moe));
+  ef_router_normal(moe, (uint64_t)run->deck->run.seed);
+  return from->bases ? ef_router_fit(run, from->clusters, models, moe) : EF_OK;
+}
+
+static ef_status make(ef_run *run, const ingredients *from, const ef_part_key *key) {
+  if (ef_part_exists(run, key)) return EF_OK;
+  ef_dims global, base;
   ef_model *models = NULL, moe = {0};
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(models, bases->count));
-  EF_GO(load_bases(run, bases, of, models));
-  EF_GO(ef_model_create(&bases->global, &moe));
-  EF_GO(ef_merge(models, bases->count, &moe));
-  EF_GO(set_routers(run, clusters, models, of, &moe));
-  EF_GO(ef_part_write(run, &key, false, &(ef_part_content){&moe, write_parameters}));
+  EF_GO(ef_global_dims(run, &global, &base));
+  EF_GO(EF_NEW(models, from->K));
+  EF_GO(load(run, from, models));
+  EF_GO(ef_model_create(&global, &moe));
+  EF_GO(merge(run, from, models, &moe));
+  EF_GO(ef_part_write(run, key, false, &(ef_part_content){&moe, write_parameters}));
 done:
-  for (size_t i = 0; models && i < bases->count; i++) ef_model_free(&models[i]);
+  for (size_t i = 0; models && i < from->K; i++) ef_model_free(&models[i]);
   ef_free(models);
   ef_model_free(&moe);
   return status;
 }
 
-ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_merge_of of) {
+static ef_status make_phase(ef_run *run, const char *name, const ingredients *from, const ef_part_key *key) {
   double started = ef_clock();
-  ef_status status = ef_par_root(run->par) ? make(run, clusters, bases, of) : EF_OK;
-  EF_TRY(ef_agree(run->par, status));
-  ef_effort none = {0};
-  return ef_event_phase(run, of == EF_MERGE_BASES ? "merge" : "merge of copies", started, &none);
+  EF_TRY(ef_agree(run->par, ef_par_root(run->par) ? make(run, from, key) : EF_OK));
+  return ef_event_phase(run, name, started, &(ef_effort){0});
 }
 
-ef_status ef_merged_load(const ef_run *run, const ef_bases *bases, ef_merge_of of, ef_model *shard) {
-  size_t first = ef_block_first(bases->global.E, run->par->size, run->par->rank);
-  size_t next = ef_block_first(bases->global.E, run->par->size, run->par->rank + 1);
-  ef_part_key key = merged_key(of);
-  ef_h5 *file = NULL;
-  EF_TRY(ef_part_open(run, &key, false, &file));
-  ef_status status = ef_model_create_shard(&bases->global, first, next - first, shard);
-  if (status == EF_OK) status = ef_block_read(file, "/model", &shard->table, true, shard->params);
-  ef_h5_close(file);
-  return status;
+ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_part_key *key) {
+  *key = merged_key(OF_BASES);
+  return make_phase(run, "merge", &(ingredients){bases->count, clusters, bases}, key);
+}
+
+ef_status ef_starts_make(ef_run *run, ef_part_key *key) {
+  *key = merged_key(OF_STARTS);
+  return make_phase(run, "merge of copies", &(ingredients){.K = (size_t)run->deck->fusion.clusters}, key);
+}
+
+void ef_merged_lineage(const ef_clusters *clusters, const ef_bases *bases, size_t N, float *lineage) {
+  size_t E = bases->global.E, g = E / clusters->count;
+  memset(lineage, 0, E * N * sizeof *lineage);
+  for (size_t e = 0; e < E; e++) {
+    const ef_cluster *c = &clusters->clusters[e / g];
+    if (!bases->bases[e / g].taught) continue;
+    for (size_t m = 0; m < c->members && !c->fell_back; m++)
+      lineage[e * N + c->devices[m]] = 1.0f / (float)c->members;
+    if (c->fell_back) lineage[e * N + c->best] = 1.0f;
+  }
 }

@@ -1,17 +1,19 @@
-/* Phase III, first half, in a run: the bases become one Mixture-of-Experts, made by the root and kept as a
+/* Phase III, first half, in a run: dense bases become one Mixture-of-Experts, made by the root and kept as a
  * part.
  */
 #pragma once
 
 #include "fusion/bases.h"
+#include "train/part.h"
 
-typedef enum ef_merge_of {
-  EF_MERGE_BASES, /* the distilled bases */
-  EF_MERGE_STARTS /* K copies of their common start: the control that no device has shaped */
-} ef_merge_of;
+/* Merges the distilled bases; `key` names the part, which is made if it is not there. Collective. */
+ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_part_key *key);
 
-/* Makes the part if it is not there. Collective. */
-ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_merge_of of);
+/* Merges fusion.clusters copies of the bases' common start with neutral routers: the global model that no
+ * device has shaped, from which public_only and the methods that train a global model as it is set out.
+ * Needs ef_base_start. Collective. */
+ef_status ef_starts_make(ef_run *run, ef_part_key *key);
 
-/* This rank's shard of it: all shared tensors and the experts that it holds. Local. */
-ef_status ef_merged_load(const ef_run *run, const ef_bases *bases, ef_merge_of of, ef_model *shard);
+/* Weight of each device in each expert (E,N): 1/members of its cluster, or all to the member that stands in;
+ * 0 where the proxy did not teach. Local. */
+void ef_merged_lineage(const ef_clusters *clusters, const ef_bases *bases, size_t N, float *lineage);

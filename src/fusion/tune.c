@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "fusion/tune_internal.h"
 #include "par/units.h"
+#include "train/block_file.h"
 #include "train/events.h"
 #include "train/measure.h"
 #include "train/schedule.h"
@@ -13,11 +14,11 @@
 
 /* ---- set-up -------------------------------------------------------------------------------------------- */
 
-static ef_status allocate_results(const ef_run *run, const ef_bases *bases, ef_tuned *tuned) {
+static ef_status allocate_results(const ef_run *run, const ef_dims *global, ef_tuned *tuned) {
   *tuned = (ef_tuned){.start_loss = NAN, .loss = NAN};
   EF_TRY(EF_NEW(tuned->before, run->tokens.domain_count));
   EF_TRY(EF_NEW(tuned->after, run->tokens.domain_count));
-  return EF_NEW(tuned->load, ef_dims_moe_count(&bases->global) * bases->global.E);
+  return EF_NEW(tuned->load, ef_dims_moe_count(global) * global->E);
 }
 
 void ef_tuned_free(ef_tuned *tuned) {
@@ -44,21 +45,33 @@ static ef_status read_exit_weights(ef_tuner *t) {
   return EF_OK;
 }
 
+/* This rank's shard of the start: all shared tensors and the experts that it holds. */
+static ef_status load_start(ef_tuner *t) {
+  const ef_par *par = t->run->par;
+  const ef_dims *global = t->tuning->global;
+  size_t first = ef_block_first(global->E, par->size, par->rank);
+  size_t next = ef_block_first(global->E, par->size, par->rank + 1);
+  ef_h5 *file = NULL;
+  EF_TRY(ef_part_open(t->run, &t->tuning->start, false, &file));
+  ef_status status = ef_model_create_shard(global, first, next - first, &t->shard);
+  if (status == EF_OK) status = ef_block_read(file, "/model", &t->shard.table, true, t->shard.params);
+  ef_h5_close(file);
+  return status;
+}
+
 /* What each rank does alone; failures are agreed on by the caller. */
-static ef_status create_local(ef_tuner *t, const ef_population *population) {
-  EF_TRY(ef_merged_load(t->run, t->bases, t->tuning->start, &t->shard));
+static ef_status create_local(ef_tuner *t) {
+  EF_TRY(load_start(t));
   EF_TRY(load_source(t));
   EF_TRY(read_exit_weights(t));
   EF_TRY(ef_history_create(t->steps, &t->history));
-  EF_TRY(EF_NEW(t->best, t->shard.table.floats));
-  if (t->tuning->kl == 0.0) return EF_OK;
-  return ef_mentors_create(t->run, population, t->clusters, t->B, t->T, &t->mentors);
+  return EF_NEW(t->best, t->shard.table.floats);
 }
 
-static ef_status create(ef_tuner *t, const ef_population *population) {
+static ef_status create(ef_tuner *t) {
   ef_run *run = t->run;
   const ef_deck *deck = run->deck;
-  EF_TRY(ef_agree(run->par, create_local(t, population)));
+  EF_TRY(ef_agree(run->par, create_local(t)));
   ef_step_shape shape = {
       .B = t->B, .T = t->T, .M = (size_t)deck->tune.batch / t->B, .train_experts = t->tuning->train_experts};
   EF_TRY(ef_step_create(run->par, run->kernels, &t->shard, &shape, &t->step_engine));
@@ -68,7 +81,6 @@ static ef_status create(ef_tuner *t, const ef_population *population) {
 static void release(ef_tuner *t) {
   ef_spread_free(&t->spread);
   ef_step_free(t->step_engine);
-  ef_mentors_free(&t->mentors);
   ef_model_source_free(&t->source);
   ef_model_free(&t->shard);
   ef_history_free(&t->history);
@@ -112,19 +124,19 @@ static ef_status look(ef_tuner *t, float *row) {
 /* ---- steps --------------------------------------------------------------------------------------------- */
 
 static ef_status next_batch(void *ctx, size_t micro, int32_t *ids, int32_t *targets) {
-  ef_tuner *t = ctx;
-  EF_TRY(ef_source_sample(&t->text, t->step, micro * t->B, t->B, t->T, ids, targets));
-  return t->mentors.count > 0 ? ef_mentors_begin(&t->mentors, ids, targets) : EF_OK;
+  const ef_tuner *t = ctx;
+  return t->tuning->feed->batch(t->tuning->feed->ctx, t->step, micro, ids, targets);
 }
 
 static ef_step_spec spec_of(const ef_tuner *t) {
   const ef_deck *d = t->run->deck;
+  const ef_feed *feed = t->tuning->feed;
   ef_schedule schedule = {d->tune.lr, d->tune.min_lr, (size_t)d->tune.warmup, t->steps};
   float mean = 1.0f / (float)((size_t)d->tune.batch * t->T);
-  return (ef_step_spec){.ce_scale = mean,
-                        .kl_scale = (float)t->tuning->kl * mean,
-                        .tau = (float)d->tune.tau,
-                        .teacher = t->mentors.count > 0 ? &t->mentors.teacher : NULL,
+  return (ef_step_spec){.ce_scale = feed->ce * mean,
+                        .kl_scale = feed->kl * mean,
+                        .tau = feed->tau,
+                        .teacher = feed->teacher,
                         .exit_weights = t->exit_weights,
                         .adamw = {.lr = (float)ef_schedule_lr(&schedule, t->step),
                                   .beta1 = 0.9f,
@@ -151,7 +163,7 @@ static ef_status one_step(ef_tuner *t) {
   float *row = t->history.rows[t->step];
   double tokens = (double)result.loss.tokens;
   row[EF_HISTORY_CE] = (float)(result.loss.ce / tokens);
-  row[EF_HISTORY_KL] = t->mentors.count > 0 ? (float)(result.loss.kl / tokens) : NAN;
+  row[EF_HISTORY_KL] = t->tuning->feed->teacher ? (float)(result.loss.kl / tokens) : NAN;
   row[EF_HISTORY_EXITS] = exits_loss(t, &result);
   row[EF_HISTORY_FM] = row[EF_HISTORY_HOLDOUT] = NAN;
   t->history.count = ++t->step;
@@ -201,26 +213,24 @@ static ef_effort effort_of(const ef_tuner *t) {
                      (double)steps};
 }
 
-ef_status ef_tune(ef_run *run, const ef_tuning *tuning, const ef_population *population,
-                  const ef_clusters *clusters, const ef_bases *bases, ef_tuned *tuned) {
+ef_part_key ef_tuning_part(const ef_tuning *tuning) {
+  return (ef_part_key){.kind = tuning->unit, .index = tuning->index, .sections = tuning->sections};
+}
+
+ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
   const ef_deck *deck = run->deck;
   double started = ef_clock();
   ef_tuner t = {.run = run,
                 .tuning = tuning,
-                .clusters = clusters,
-                .bases = bases,
-                .key = {.kind = tuning->unit, .sections = tuning->sections},
+                .key = ef_tuning_part(tuning),
                 .B = (size_t)deck->tune.micro_batch,
                 .T = (size_t)deck->global.context,
                 .steps = tuning->steps,
                 .best_loss = INFINITY,
-                .tuned = tuned,
-                .text = {.general = &run->public_text,
-                         .seed = (uint64_t)deck->run.seed,
-                         .unit = ef_unit(tuning->unit, 0)}};
+                .tuned = tuned};
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, allocate_results(run, bases, tuned)));
-  EF_GO(create(&t, population));
+  EF_GO(ef_agree(run->par, allocate_results(run, tuning->global, tuned)));
+  EF_GO(create(&t));
   EF_GO(ef_tuner_restore(&t));
   if (!t.finished) status = train(&t);
   tuned->steps = t.step;

@@ -1,5 +1,5 @@
-/* Phase III, second half: the merged model is trained on public text by all ranks together, experts spread
- * over them.
+/* The training of a global model by all ranks together, experts spread over them: phase III of DeepFusion,
+ * second half, and the training on the server in every other method.
  *
  * The paper's recipe trains all but the routed experts by cross-entropy; the extended one trains the experts
  * too and adds KL to the proxies. The control "public only" is the same training of a model that no device
@@ -8,17 +8,20 @@
  */
 #pragma once
 
-#include "fusion/merged.h"
-#include "train/unit.h"
+#include "train/evaluate.h"
+#include "train/feed.h"
+#include "train/part.h"
 
 typedef struct ef_tuning {
-  ef_unit_kind unit; /* EF_UNIT_TUNE or EF_UNIT_PUBLIC_ONLY */
-  ef_merge_of start;
+  ef_unit_kind unit; /* EF_UNIT_TUNE: the result of the run, its states are checkpoints; others: a part */
+  size_t index;      /* of that part */
+  ef_part_key start; /* the part that holds the global model it begins with */
+  const ef_dims *global;
+  const ef_feed *feed;
   size_t steps;
-  double kl; /* weight of the KL loss to the proxies; 0: none */
   bool train_experts;
-  const char *name;     /* of the phase */
-  const char *sections; /* of the deck that the result depends on */
+  const float *lineage;        /* (E,N) share of each device's model in each expert; NULL: none has any */
+  const char *name, *sections; /* of the phase; of the deck that the result depends on */
 } ef_tuning;
 
 /* What came out, the same on all ranks. */
@@ -29,9 +32,10 @@ typedef struct ef_tuned {
   size_t *load;               /* (MoE layers, E) tokens of the holdout that each expert received; owned */
 } ef_tuned;
 
-/* Trains to the end, saves on the way, measures before and after. With EF_UNIT_TUNE the states are the run's
- * checkpoints and the last one is its result; otherwise a part. EF_STOPPED, EF_NUMBERS (the last good
+/* Trains to the end, saves on the way, measures before and after. EF_STOPPED, EF_NUMBERS (the last good
  * checkpoint is named). Collective. */
-ef_status ef_tune(ef_run *run, const ef_tuning *tuning, const ef_population *population,
-                  const ef_clusters *clusters, const ef_bases *bases, ef_tuned *tuned);
+ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned);
 void ef_tuned_free(ef_tuned *tuned);
+
+/* The part that a finished tuning with another unit than EF_UNIT_TUNE has left. Pure. */
+ef_part_key ef_tuning_part(const ef_tuning *tuning);

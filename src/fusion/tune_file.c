@@ -31,28 +31,20 @@ static ef_status write_progress(ef_tuner *t, ef_h5 *file, bool done) {
   return ef_history_write(file, &t->history, ef_par_root(t->run->par), "tuning losses");
 }
 
-/* Weight of each device in each expert: 1/members of its cluster, or all to the member that stands in. */
 static ef_status write_lineage(ef_tuner *t, ef_h5 *file) {
-  size_t N = (size_t)t->run->deck->federation.devices, E = t->bases->global.E, g = E / t->clusters->count;
-  bool shaped = t->tuning->start == EF_MERGE_BASES;
-  float *weight = NULL;
-  EF_TRY(EF_NEW(weight, E * N));
-  for (size_t e = 0; shaped && e < E; e++) {
-    const ef_cluster *c = &t->clusters->clusters[e / g];
-    if (!t->bases->bases[e / g].taught) continue;
-    for (size_t m = 0; m < c->members && !c->fell_back; m++)
-      weight[e * N + c->devices[m]] = 1.0f / (float)c->members;
-    if (c->fell_back) weight[e * N + c->best] = 1.0f;
-  }
+  size_t N = (size_t)t->run->deck->federation.devices, E = t->tuning->global->E;
+  float *none = NULL;
+  EF_TRY(EF_NEW(none, t->tuning->lineage ? 0 : E * N));
+  const float *weight = t->tuning->lineage ? t->tuning->lineage : none;
   ef_h5_array array = {.path = "/lineage/expert_device",
                        .type = EF_H5_F32,
                        .rank = 2,
                        .shape = {E, N},
-                       .description = "share of each device's model in the teacher of each expert",
+                       .description = "share of each device's model in what each expert was made of",
                        .units = "1",
                        .dims = "expert,device"};
   ef_status status = ef_h5_write(file, &array, ef_par_root(t->run->par) ? weight : NULL);
-  ef_free(weight);
+  ef_free(none);
   if (status != EF_OK) return status;
   return ef_h5_set_nxdata(file, "/lineage", "expert_device", "expert,device",
                           "which device shaped which expert");
@@ -80,8 +72,8 @@ static ef_h5_array load_array(size_t layers, size_t E) {
 }
 
 static ef_status write_results(ef_tuner *t, ef_h5 *file) {
-  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E,
-         layers = ef_dims_moe_count(&t->bases->global);
+  size_t domains = t->run->tokens.domain_count, E = t->tuning->global->E,
+         layers = ef_dims_moe_count(t->tuning->global);
   bool root = ef_par_root(t->run->par);
   double *rows = NULL;
   int64_t *load = NULL;
@@ -150,8 +142,8 @@ static ef_status read_progress(ef_tuner *t, ef_h5 *file) {
 }
 
 static ef_status read_results(ef_tuner *t, ef_h5 *file) {
-  size_t domains = t->run->tokens.domain_count, E = t->bases->global.E,
-         layers = ef_dims_moe_count(&t->bases->global);
+  size_t domains = t->run->tokens.domain_count, E = t->tuning->global->E,
+         layers = ef_dims_moe_count(t->tuning->global);
   double *rows = NULL;
   int64_t *load = NULL;
   ef_status status = EF_OK;

@@ -2,7 +2,6 @@
  */
 #pragma once
 
-#include "fusion/mentors.h"
 #include "fusion/tune.h"
 #include "train/checkpoint.h"
 #include "train/history.h"
@@ -14,15 +13,11 @@
 typedef struct ef_tuner {
   ef_run *run;
   const ef_tuning *tuning;
-  const ef_clusters *clusters;
-  const ef_bases *bases;
   ef_part_key key;
   ef_model shard;         /* parameters of this rank */
   ef_model_source source; /* config and tokenizer for the files */
   ef_step *step_engine;
   ef_spread spread;
-  ef_mentors mentors; /* count 0: none */
-  ef_source text;
   ef_history history;
   float *exit_weights; /* (early exits of the model) */
   float *best;         /* (shard.table.floats) parameters of the kept step */

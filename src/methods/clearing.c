@@ -176,18 +176,18 @@ static ef_status capacity_of(const ef_scenario *scenario, size_t devices, int64_
 
 /* Phase I on the ranks: the requests of the devices that live here. The market is a slot that no simulation
  * with the same deck has, with one user for each device. */
-static ef_status find_demands(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
+static ef_status find_demands(ef_run *run, size_t devices, const int *owner, ef_clearing_run *c) {
   ef_scenario scenario;
   ef_demand_table *table = NULL;
   int64_t capacity = 0;
   EF_TRY(ef_study_scenario(run->deck, &scenario));
   scenario.workload = c->instance.workloads[0];
   ef_status status = EF_OK;
-  EF_GO(capacity_of(&scenario, devices->count, &capacity));
+  EF_GO(capacity_of(&scenario, devices, &capacity));
   c->instance.rules = ef_scenario_rules(&scenario, capacity, EF_CLEARING_SLOT);
   EF_GO(ef_demand_table_create(&c->instance.workloads[0], &table));
-  for (size_t i = 0; i < devices->count; i++) {
-    if (devices->owner[i] != run->par->rank) continue;
+  for (size_t i = 0; i < devices; i++) {
+    if (owner[i] != run->par->rank) continue;
     ef_user *user = &c->instance.users[i];
     char *id = user->id;
     ef_scenario_user(&scenario, table, &c->instance.rules, EF_CLEARING_SLOT, i, user, &c->demands[i]);
@@ -199,10 +199,10 @@ done:
   return status;
 }
 
-static ef_status gather(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
+static ef_status gather(ef_run *run, size_t devices, const int *owner, ef_clearing_run *c) {
   ef_records bids = {.width = BID_FIELDS, .ctx = c, .pack = pack_bid, .unpack = unpack_bid};
-  EF_TRY(ef_agree(run->par, find_demands(run, devices, c)));
-  return ef_records_share(run, &bids, devices->count, devices->owner);
+  EF_TRY(ef_agree(run->par, find_demands(run, devices, owner, c)));
+  return ef_records_share(run, &bids, devices, owner);
 }
 
 /* ---- clearing ------------------------------------------------------------------------------------------ */
@@ -246,10 +246,10 @@ static ef_status scatter(ef_run *run, ef_clearing_run *c) {
   return status;
 }
 
-static ef_status make(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
-  EF_TRY(ef_agree(run->par, allocate(devices->count, c)));
+static ef_status make(ef_run *run, size_t devices, const int *owner, ef_clearing_run *c) {
+  EF_TRY(ef_agree(run->par, allocate(devices, c)));
   EF_TRY(profile(run, c, &c->instance.workloads[0]));
-  EF_TRY(gather(run, devices, c));
+  EF_TRY(gather(run, devices, owner, c));
   EF_TRY(ef_agree(run->par, ef_par_root(run->par) ? clear(run, c) : EF_OK));
   return scatter(run, c);
 }
@@ -264,11 +264,11 @@ static bool can_profile(const ef_run *run) {
   return windows > 0;
 }
 
-ef_status ef_clearing_make(ef_run *run, const ef_devices *devices, ef_clearing_run *c) {
+ef_status ef_clearing_make(ef_run *run, size_t devices, const int *owner, ef_clearing_run *c) {
   *c = (ef_clearing_run){0};
   if (!run->deck->market.clear || !can_profile(run)) return EF_OK;
   double started = ef_clock();
-  ef_status status = make(run, devices, c);
+  ef_status status = make(run, devices, owner, c);
   if (status != EF_OK) {
     ef_clearing_free(c);
     return ef_context(status, "market");

@@ -30,8 +30,9 @@ typedef struct ef_clearing_run {
 ef_status ef_clearing_check(const ef_deck *deck);
 
 /* Profiles the model of the newest checkpoint on the validation text, clears and audits; every device is a
- * user, also one whose upload failed. The root writes workload.json and market.json (the instance, with its
- * coins: edgefuse market solve and audit take it) into the run folder. Without validation text nothing is
- * cleared, and a warning says so. EF_CHECKPOINT, EF_INPUT, EF_MACHINE. Collective. */
-ef_status ef_clearing_make(ef_run *run, const ef_devices *devices, ef_clearing_run *clearing);
+ * user, also one whose upload failed. owner (devices): the rank on which each device bids. The root writes
+ * workload.json and market.json (the instance, with its coins: edgefuse market solve and audit take it) into
+ * the run folder. Without validation text nothing is cleared, and a warning says so. EF_CHECKPOINT, EF_INPUT,
+ * EF_MACHINE. Collective. */
+ef_status ef_clearing_make(ef_run *run, size_t devices, const int *owner, ef_clearing_run *clearing);
 void ef_clearing_free(ef_clearing_run *clearing);

@@ -1,39 +1,110 @@
+#include "base/memory.h"
+#include "fusion/mentors.h"
+#include "fusion/merged.h"
 #include "methods/methods.h"
+#include "methods/recipes.h"
 
-/* Optimiser steps that the server takes in all: K bases, then the merged model. The control gets as many. */
-static size_t server_steps(const ef_deck *deck) {
-  return (size_t)(deck->fusion.clusters * deck->fusion.steps + deck->tune.steps);
-}
+/* ---- phase III ----------------------------------------------------------------------------------------- */
 
-/* What the server could have done with the public text alone: copies of the common start, merged and trained.
- */
-static ef_status public_only(ef_run *run, ef_outcome *o) {
-  if (!run->deck->control.public_only) return EF_OK;
-  int64_t steps = run->deck->control.public_steps;
-  ef_tuning control = {.unit = EF_UNIT_PUBLIC_ONLY,
-                       .start = EF_MERGE_STARTS,
-                       .steps = steps ? (size_t)steps : server_steps(run->deck),
-                       .train_experts = true,
-                       .name = "public only",
-                       .sections = "text,federation,global,eval,fusion,tune,exits,control"};
-  EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, EF_MERGE_STARTS));
-  return ef_tune(run, &control, &o->population, &o->clusters, &o->bases, &o->public_only);
-}
-
-static ef_status tune(ef_run *run, ef_outcome *o) {
+static ef_status tune_with(ef_run *run, ef_outcome *o, const ef_part_key *start, const ef_feed *feed,
+                           const float *lineage) {
   ef_tuning tuning = {.unit = EF_UNIT_TUNE,
-                      .start = EF_MERGE_BASES,
+                      .start = *start,
+                      .global = &o->global,
+                      .feed = feed,
                       .steps = (size_t)run->deck->tune.steps,
-                      .kl = run->deck->tune.kl,
                       .train_experts = run->deck->tune.experts,
+                      .lineage = lineage,
                       .name = "tuning",
                       .sections = "text,federation,global,eval,fusion,tune,exits"};
-  return ef_tune(run, &tuning, &o->population, &o->clusters, &o->bases, &o->tuned);
+  return ef_tune(run, &tuning, &o->tuned);
 }
 
+static ef_status tune(ef_run *run, ef_outcome *o, const ef_part_key *start) {
+  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
+  ef_feed feed = ef_text_feed_plain(&text);
+  ef_mentors mentors = {0};
+  float *lineage = NULL;
+  ef_status status = EF_OK;
+  EF_GO(ef_agree(run->par, EF_NEW(lineage, o->global.E * o->population.devices)));
+  ef_merged_lineage(&o->clusters, &o->bases, o->population.devices, lineage);
+  if (run->deck->tune.kl > 0.0) {
+    EF_GO(ef_agree(run->par, ef_mentors_create(run, &o->population, &o->clusters, text.B, text.T, &mentors)));
+    feed = ef_mentors_feed(run, &text, &mentors);
+  }
+  EF_GO(tune_with(run, o, start, &feed, lineage));
+done:
+  ef_mentors_free(&mentors);
+  ef_free(lineage);
+  return status;
+}
+
+/* ---- what stands behind each model --------------------------------------------------------------------- */
+
+static size_t device_tokens(const ef_run *run, const ef_outcome *o, size_t device) {
+  return o->devices.records[device].steps *
+         (size_t)(run->deck->federation.batch * run->deck->federation.context);
+}
+
+static ef_cost proxy_cost(const ef_run *run, const ef_outcome *o, const ef_cluster *c) {
+  ef_cost cost = {0};
+  if (c->fell_back) cost.device_tokens = device_tokens(run, o, c->best);
+  for (size_t m = 0; m < c->members && !c->fell_back; m++)
+    cost.device_tokens += device_tokens(run, o, c->devices[m]);
+  return cost;
+}
+
+static ef_cost base_cost(const ef_run *run, const ef_outcome *o, size_t index) {
+  const ef_base *b = &o->bases.bases[index];
+  ef_cost cost = {0};
+  if (b->taught) cost = proxy_cost(run, o, &o->clusters.clusters[index]);
+  cost.total_steps = cost.sequential_steps = b->steps;
+  cost.server_tokens = b->steps * (size_t)(run->deck->fusion.batch * run->deck->global.context);
+  return cost;
+}
+
+static ef_cost merged_cost(const ef_run *run, const ef_outcome *o) {
+  ef_cost sum = {0};
+  for (size_t i = 0; i < o->bases.count; i++) {
+    ef_cost base = base_cost(run, o, i);
+    sum.total_steps += base.total_steps;
+    sum.server_tokens += base.server_tokens;
+    if (base.sequential_steps > sum.sequential_steps) sum.sequential_steps = base.sequential_steps;
+  }
+  for (size_t n = 0; n < o->devices.count; n++) sum.device_tokens += device_tokens(run, o, n);
+  return sum;
+}
+
+ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *o) {
+  for (size_t i = 0; i < o->clusters.count; i++) {
+    ef_cost cost = proxy_cost(run, o, &o->clusters.clusters[i]);
+    EF_TRY(ef_outcome_stage(run, o, o->clusters.clusters[i].validation, &cost, "proxy %zu", i));
+  }
+  for (size_t i = 0; i < o->bases.count; i++) {
+    ef_cost cost = base_cost(run, o, i);
+    EF_TRY(ef_outcome_stage(run, o, o->bases.bases[i].validation, &cost, "base %zu", i));
+  }
+  o->cost = merged_cost(run, o);
+  EF_TRY(ef_outcome_stage(run, o, o->tuned.before, &o->cost, "merged"));
+  o->cost.total_steps += o->tuned.steps;
+  o->cost.sequential_steps += o->tuned.steps;
+  o->cost.server_tokens += ef_recipe_tokens(run->deck, o->tuned.steps);
+  return EF_OK;
+}
+
+/* Sum over the devices of |m_n| + |e_n| (Eq. 5 and deepfusion.md section 7). */
+static void count_formula(const ef_run *run, ef_outcome *o) {
+  for (size_t n = 0; n < o->devices.count; n++) {
+    if (o->devices.records[n].state != EF_DEVICE_OK) continue;
+    o->formula[EF_UP] += ef_upload_formula(run->deck, &o->population.dims[o->population.entry[n]]);
+  }
+}
+
+/* ---- the method ---------------------------------------------------------------------------------------- */
+
 ef_status ef_deepfusion(ef_run *run, ef_outcome *o) {
-  EF_TRY(ef_population_make(run, &o->population));
-  EF_TRY(ef_ledger_create(o->population.devices, &o->ledger));
+  ef_part_key merged;
+  EF_TRY(ef_agree(run->par, ef_outcome_open(run, o)));
 
   /* On the devices: common starts, local training, one upload each. */
   EF_TRY(ef_families_pretrain(run, &o->population));
@@ -46,9 +117,11 @@ ef_status ef_deepfusion(ef_run *run, ef_outcome *o) {
   /* Phase II: every proxy teaches a dense base (Eqs. 7 to 11). */
   EF_TRY(ef_base_start(run));
   EF_TRY(ef_bases_distil(run, &o->population, &o->clusters, &o->bases));
-  EF_TRY(public_only(run, o));
+  EF_TRY(ef_recipe_public_only(run, o));
 
   /* Phase III: the bases become one Mixture-of-Experts (Eqs. 12 and 13), which is tuned. */
-  EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, EF_MERGE_BASES));
-  return tune(run, o);
+  EF_TRY(ef_merged_make(run, &o->clusters, &o->bases, &merged));
+  EF_TRY(tune(run, o, &merged));
+  count_formula(run, o);
+  return ef_agree(run->par, ef_deepfusion_stages(run, o));
 }

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "methods/plan.h"
 #include "methods/report.h"
+#include "par/units.h"
 #include "text/prepare.h"
 #include "train/checkpoint.h"
 #include "train/events.h"
@@ -155,10 +156,22 @@ static ef_status note_stop(ef_run *run) {
   return ef_checkpoint_commit(run, file, started);
 }
 
+/* Where devices trained they also bid; where none did they are dealt in blocks. */
+static ef_status clear_market(ef_run *run, ef_outcome *o) {
+  size_t devices = o->population.devices;
+  int *owner = NULL;
+  EF_TRY(ef_agree(run->par, EF_NEW(owner, devices)));
+  for (size_t n = 0; n < devices; n++)
+    owner[n] = o->devices.count > 0 ? o->devices.owner[n] : ef_block_owner(devices, run->par->size, n);
+  ef_status status = ef_clearing_make(run, devices, owner, &o->market);
+  ef_free(owner);
+  return status;
+}
+
 static ef_status run_method(ef_run *run, const ef_launch *launch) {
   ef_outcome outcome = {0};
   ef_status status = launch->method->run(run, &outcome);
-  if (status == EF_OK) status = ef_clearing_make(run, &outcome.devices, &outcome.market);
+  if (status == EF_OK) status = clear_market(run, &outcome);
   if (status == EF_OK) {
     bool root = ef_par_root(run->par);
     status = ef_agree(run->par, root ? ef_report_write(run, launch->method, &outcome) : EF_OK);
@@ -195,6 +208,8 @@ static ef_status open_run(ef_par *par, const ef_launch *launch, ef_run *run) {
   EF_TRY(ef_launch_prepare(par, launch->deck, launch->folder));
   ef_stop_poll(&early);
   EF_TRY(ef_run_open(par, launch->deck, launch->folder, run));
+  run->method = launch->method->name;
+  run->sections = launch->method->sections;
   run->stop.started = early.started;
   run->stop.polled = early.polled;
   return EF_OK;

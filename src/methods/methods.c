@@ -1,11 +1,17 @@
 #include "methods/methods.h"
 
+#include <stdio.h>
 #include <string.h>
+
+static const char FUSION[] = "text,federation,fusion,global,tune,exits,eval";
+static const char RIVAL[] = "text,federation,fusion,global,tune,exits,eval,control,rivals";
 
 const ef_method ef_methods[] = {
     {"deepfusion", "one upload per device, knowledge clusters, view-aligned distillation, merge, tuning",
-     ef_deepfusion},
-    {NULL, NULL, NULL},
+     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_MENTORS, FUSION, ef_deepfusion},
+    {"central", "upper bound: public and private text trained on in one place", 0, RIVAL, ef_central},
+    {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only},
+    {0},
 };
 
 const ef_method *ef_method_find(const char *name) {
@@ -15,15 +21,11 @@ const ef_method *ef_method_find(const char *name) {
   return NULL;
 }
 
-const char *ef_method_names(void) { return "deepfusion"; }
-
-void ef_outcome_free(ef_outcome *outcome) {
-  ef_population_free(&outcome->population);
-  ef_devices_free(&outcome->devices);
-  ef_ledger_free(&outcome->ledger);
-  ef_clusters_free(&outcome->clusters);
-  ef_bases_free(&outcome->bases);
-  ef_tuned_free(&outcome->tuned);
-  ef_tuned_free(&outcome->public_only);
-  ef_clearing_free(&outcome->market);
+const char *ef_method_names(void) {
+  static char names[256];
+  size_t used = 0;
+  for (const ef_method *m = ef_methods; m->name && used < sizeof names; m++) {
+    used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", m->name);
+  }
+  return names;
 }

@@ -1,34 +1,40 @@
-/* The methods that train a global model from a federation: one table, one file each, the same outcome and
- * report.
+/* The methods that train a global model from a federation, and the bounds they are measured by: one table,
+ * one file each, the same outcome and report.
  */
 #pragma once
 
-#include "fusion/tune.h"
-#include "methods/clearing.h"
+#include "methods/outcome.h"
 
-/* What a method leaves behind for the report, the same on all ranks (the ledger on the root). */
-typedef struct ef_outcome {
-  ef_population population;
-  ef_devices devices;
-  ef_ledger ledger;
-  ef_clusters clusters;
-  ef_bases bases;
-  ef_tuned tuned;         /* the global model */
-  ef_tuned public_only;   /* the control; steps 0 if it was not asked for */
-  ef_clearing_run market; /* the clearing at the end; not done if the deck does not want it */
-} ef_outcome;
+/* What a method does, for plans and reports. */
+enum {
+  EF_DOES_LOCAL = 1,   /* devices train models of their own families */
+  EF_DOES_FUSION = 2,  /* proxies, distilled bases, a merge */
+  EF_DOES_ROUNDS = 4,  /* devices train global models, or parts of them */
+  EF_DOES_SERVER = 8,  /* the server trains on public text before the devices take part */
+  EF_DOES_MENTORS = 16 /* tuning may have the proxies as teachers */
+};
 
 typedef struct ef_method {
   const char *name, *help;
+  unsigned does;
+  const char *sections;                               /* of the deck that the result depends on */
   ef_status (*run)(ef_run *run, ef_outcome *outcome); /* Collective */
 } ef_method;
 
 /* Table of all methods, ended by a NULL name; a method by name, or NULL. Local. */
 extern const ef_method ef_methods[];
 const ef_method *ef_method_find(const char *name);
-const char *ef_method_names(void); /* "deepfusion, ..." */
+const char *ef_method_names(void); /* "deepfusion, ..."; in a buffer of the program */
 
 /* DeepFusion (arXiv 2602.14301), phases I to III. Collective. */
 ef_status ef_deepfusion(ef_run *run, ef_outcome *outcome);
 
-void ef_outcome_free(ef_outcome *outcome);
+/* Adds proxies, bases and the merged model of a finished fusion to the stages, and sets the cost. Local. */
+ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *outcome);
+
+/* The upper bound: all parameters trained on public and private text in one place. Nothing crosses that is
+ * counted: it is not a federated method. Collective. */
+ef_status ef_central(ef_run *run, ef_outcome *outcome);
+
+/* The lower bound: the same model trained on public text alone. Collective. */
+ef_status ef_public_only(ef_run *run, ef_outcome *outcome);

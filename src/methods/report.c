@@ -16,9 +16,12 @@ static ef_status measure(ef_report *r) {
 
 /* The report is written also when the bytes disagree, so that one can see where. */
 static ef_status check_bytes(const ef_report *r) {
-  return EF_CHECK(r->up_bytes == r->formula_bytes, EF_FAULT,
-                  "the ledger counts %llu bytes from the devices, the formula %llu: see report.md",
-                  (unsigned long long)r->up_bytes, (unsigned long long)r->formula_bytes);
+  const uint64_t *formula = r->outcome->formula;
+  return EF_CHECK(ef_report_bytes_agree(r), EF_FAULT,
+                  "the ledger counts %llu bytes from and %llu to the devices, the formula %llu and %llu: see "
+                  "report.md",
+                  (unsigned long long)r->up_bytes, (unsigned long long)r->down_bytes,
+                  (unsigned long long)formula[EF_UP], (unsigned long long)formula[EF_DOWN]);
 }
 
 ef_status ef_report_write(const ef_run *run, const ef_method *method, const ef_outcome *outcome) {

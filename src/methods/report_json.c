@@ -53,11 +53,11 @@ static json_t *rows(const ef_report *r) {
   json_t *out = json_array();
   for (size_t i = 0; i < r->row_count; i++) {
     const ef_row *row = &r->rows[i];
-    json_array_append_new(out,
-                          json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "quality",
-                                    qualities(r, row), "total_steps", whole(row->total_steps),
-                                    "sequential_steps", whole(row->sequential_steps), "device_tokens",
-                                    whole(row->device_tokens), "server_tokens", whole(row->server_tokens)));
+    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", row->name, "quality",
+                                         qualities(r, row), "total_steps", whole(row->cost.total_steps),
+                                         "sequential_steps", whole(row->cost.sequential_steps),
+                                         "device_tokens", whole(row->cost.device_tokens), "server_tokens",
+                                         whole(row->cost.server_tokens)));
   }
   return out;
 }
@@ -79,8 +79,10 @@ static json_t *communication(const ef_report *r) {
                         json_string(ef_device_state_text(r->outcome->devices.records[n].state)));
     json_array_append_new(devices, line);
   }
-  return json_pack("{s:o, s:o, s:o, s:o}", "up_bytes", whole(r->up_bytes), "down_bytes", whole(r->down_bytes),
-                   "formula_bytes", whole(r->formula_bytes), "per_device", devices);
+  const uint64_t *formula = r->outcome->formula;
+  return json_pack("{s:o, s:o, s:o, s:o, s:o}", "up_bytes", whole(r->up_bytes), "down_bytes",
+                   whole(r->down_bytes), "formula_bytes", whole(formula[EF_UP]), "formula_down_bytes",
+                   whole(formula[EF_DOWN]), "per_device", devices);
 }
 
 static json_t *device_memory(const ef_report *r) {
@@ -169,16 +171,15 @@ static json_t *head(const ef_report *r) {
   const ef_deck *deck = r->run->deck;
   return json_pack("{s:s, s:o, s:i, s:o, s:s, s:b, s:s, s:s}", "method", r->method->name, "seed",
                    whole((uint64_t)deck->run.seed), "ranks", r->run->par->size, "devices",
-                   whole(r->outcome->devices.count), "family",
-                   ef_family_name(r->outcome->bases.global.family), "finished", 1, "recipe",
-                   deck->fusion.recipe, "deck_hash", r->identity);
+                   whole(r->outcome->population.devices), "family", ef_family_name(r->outcome->global.family),
+                   "finished", 1, "recipe", deck->fusion.recipe, "deck_hash", r->identity);
 }
 
 static json_t *report(const ef_report *r) {
   json_t *out = head(r);
   if (!out) return NULL;
   json_object_set_new(out, "verdict", verdict(r));
-  json_object_set_new(out, "quality", qualities(r, r->tuned));
+  json_object_set_new(out, "quality", qualities(r, r->result));
   json_object_set_new(out, "baselines",
                       json_pack("{s:o, s:o}", "public_only", public_only(r), "best_device", best_device(r)));
   json_object_set_new(out, "text", text(r));

@@ -33,12 +33,12 @@ static void print_head(const ef_report *r, FILE *out) {
   fputc('\n', out);
   fprintf(out, "Recipe `%s`, seed %lld, %d rank%s, %zu devices, global model %s with %zu parameters.\n\n",
           run->deck->fusion.recipe, (long long)run->deck->run.seed, run->par->size,
-          run->par->size == 1 ? "" : "s", r->outcome->devices.count,
-          ef_family_name(r->outcome->bases.global.family), ef_dims_params(&r->outcome->bases.global));
+          run->par->size == 1 ? "" : "s", r->outcome->population.devices,
+          ef_family_name(r->outcome->global.family), ef_dims_params(&r->outcome->global));
 }
 
 static bool in_main_table(const ef_report *r, const ef_row *row) {
-  return row->kind != EF_ROW_DEVICE || row == r->best_device;
+  return !row->is_device || row == r->best_device;
 }
 
 static const char accounting[] = "How steps are counted: total server steps = sum over bases + tuning;\n"
@@ -66,10 +66,10 @@ static ef_status print_rows(const ef_report *r, FILE *out) {
     ef_md_real(&t, 100.0 * ef_token_accuracy(&row->all), 2);
     ef_md_real(&t, ef_bits_per_byte(&row->all), 4);
     ef_md_count(&t, row->all.tokens);
-    ef_md_count(&t, row->kind == EF_ROW_DEVICE ? 0 : row->total_steps);
-    ef_md_count(&t, row->kind == EF_ROW_DEVICE ? 0 : row->sequential_steps);
-    ef_md_count(&t, row->server_tokens);
-    ef_md_count(&t, row->device_tokens);
+    ef_md_count(&t, row->is_device ? 0 : row->cost.total_steps);
+    ef_md_count(&t, row->is_device ? 0 : row->cost.sequential_steps);
+    ef_md_count(&t, row->cost.server_tokens);
+    ef_md_count(&t, row->cost.device_tokens);
   }
   fputs("## Validation text, all domains\n\n", out);
   EF_TRY(ef_md_print(&t, out));
@@ -102,6 +102,7 @@ static ef_status print_domains(const ef_report *r, FILE *out) {
 /* ---- fusion ------------------------------------------------------------------------------------------- */
 
 static ef_status print_clusters(const ef_report *r, FILE *out) {
+  if (r->outcome->clusters.count == 0) return EF_OK;
   ef_md_table t =
       ef_md_table_make("cluster|family|devices|domain|members' loss|proxy's loss|proxy is|start's loss, "
                        "domain|proxy's loss, domain|taught|base's loss|steps|kept step");
@@ -138,7 +139,8 @@ static ef_status print_clusters(const ef_report *r, FILE *out) {
 
 static ef_status print_devices(const ef_report *r, FILE *out) {
   const ef_outcome *o = r->outcome;
-  char up[32], down[32], formula[32];
+  if (o->devices.count == 0) return EF_OK;
+  char up[32], down[32], formula_up[32], formula_down[32];
   ef_md_table t =
       ef_md_table_make("device|family|state|private tokens|steps|kept step|holdout loss (nat/token)|up "
                        "(bytes)|down (bytes)|peak memory (bytes)");
@@ -157,9 +159,12 @@ static ef_status print_devices(const ef_report *r, FILE *out) {
   }
   fputs("## Devices\n\n", out);
   EF_TRY(ef_md_print(&t, out));
-  fprintf(out, "Bytes that crossed: %s up and %s down by the ledger; %s up by the closed formula: %s.\n\n",
-          count(r->up_bytes, up), count(r->down_bytes, down), count(r->formula_bytes, formula),
-          r->up_bytes == r->formula_bytes ? "equal" : "THEY DIFFER, which is a fault of the program");
+  fprintf(out,
+          "Bytes that crossed: %s up and %s down by the ledger; %s up and %s down by the closed formula: "
+          "%s.\n\n",
+          count(r->up_bytes, up), count(r->down_bytes, down), count(o->formula[EF_UP], formula_up),
+          count(o->formula[EF_DOWN], formula_down),
+          ef_report_bytes_agree(r) ? "equal" : "THEY DIFFER, which is a fault of the program");
   return EF_OK;
 }
 

@@ -21,120 +21,58 @@ ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains) {
   return all;
 }
 
-/* ---- effort ------------------------------------------------------------------------------------------- */
-
-static size_t device_tokens(const ef_report *r, size_t device) {
-  const ef_deck *d = r->run->deck;
-  return r->outcome->devices.records[device].steps * (size_t)(d->federation.batch * d->federation.context);
-}
-
-static size_t all_device_tokens(const ef_report *r) {
-  size_t sum = 0;
-  for (size_t n = 0; n < r->outcome->devices.count; n++) sum += device_tokens(r, n);
-  return sum;
-}
-
-static size_t proxy_tokens(const ef_report *r, const ef_cluster *c) {
-  if (c->fell_back) return device_tokens(r, c->best);
-  size_t sum = 0;
-  for (size_t m = 0; m < c->members; m++) sum += device_tokens(r, c->devices[m]);
-  return sum;
-}
-
-static size_t base_tokens(const ef_report *r, size_t steps) {
-  return steps * (size_t)(r->run->deck->fusion.batch * r->run->deck->global.context);
-}
-
-static size_t tune_tokens(const ef_report *r, size_t steps) {
-  return steps * (size_t)(r->run->deck->tune.batch * r->run->deck->global.context);
-}
-
 /* ---- rows --------------------------------------------------------------------------------------------- */
 
-static ef_row *add(ef_report *r, ef_row_kind kind, size_t index, const char *name,
-                   const ef_quality *by_domain) {
+static ef_row *add(ef_report *r, const char *name, const ef_quality *by_domain, const ef_cost *cost) {
   ef_row *row = &r->rows[r->row_count++];
-  *row = (ef_row){.kind = kind, .index = index, .by_domain = by_domain};
+  *row = (ef_row){.by_domain = by_domain, .cost = *cost};
   snprintf(row->name, sizeof row->name, "%s", name);
   row->all = ef_report_pool(by_domain, r->domains);
   return row;
 }
 
+static ef_cost device_cost(const ef_report *r, size_t device) {
+  const ef_deck *d = r->run->deck;
+  size_t steps = r->outcome->devices.records[device].steps;
+  return (ef_cost){steps, steps, steps * (size_t)(d->federation.batch * d->federation.context), 0};
+}
+
+/* Devices whose own models were looked at. */
 static void add_devices(ef_report *r) {
   const ef_devices *devices = &r->outcome->devices;
-  for (size_t n = 0; n < devices->count; n++) {
+  for (size_t n = 0; (r->method->does & EF_DOES_LOCAL) && n < devices->count; n++) {
     if (devices->records[n].state != EF_DEVICE_OK) continue;
     char name[48];
     snprintf(name, sizeof name, "device %zu", n);
-    ef_row *row = add(r, EF_ROW_DEVICE, n, name, devices->validation + n * r->domains);
-    row->total_steps = row->sequential_steps = devices->records[n].steps;
-    row->device_tokens = device_tokens(r, n);
+    ef_cost cost = device_cost(r, n);
+    ef_row *row = add(r, name, devices->validation + n * r->domains, &cost);
+    row->is_device = true;
+    row->index = n;
     double mine = ef_log_perplexity(&row->all);
     if (isfinite(mine) && (!r->best_device || mine < ef_log_perplexity(&r->best_device->all)))
       r->best_device = row;
   }
 }
 
-static void add_proxies(ef_report *r) {
-  const ef_clusters *clusters = &r->outcome->clusters;
-  for (size_t i = 0; i < clusters->count; i++) {
-    char name[48];
-    snprintf(name, sizeof name, "proxy %zu", i);
-    ef_row *row = add(r, EF_ROW_PROXY, i, name, clusters->clusters[i].validation);
-    row->device_tokens = proxy_tokens(r, &clusters->clusters[i]);
-  }
-}
-
-static void add_bases(ef_report *r) {
-  const ef_bases *bases = &r->outcome->bases;
-  for (size_t i = 0; i < bases->count; i++) {
-    const ef_base *b = &bases->bases[i];
-    char name[48];
-    snprintf(name, sizeof name, "base %zu", i);
-    ef_row *row = add(r, EF_ROW_BASE, i, name, b->validation);
-    row->total_steps = row->sequential_steps = b->steps;
-    row->server_tokens = base_tokens(r, b->steps);
-    if (b->taught) row->device_tokens = proxy_tokens(r, &r->outcome->clusters.clusters[i]);
-  }
-}
-
-/* The merged model before and after `tuning_steps`. */
-static ef_row *add_global(ef_report *r, ef_row_kind kind, const char *name, const ef_quality *by_domain,
-                          size_t tuning_steps) {
-  const ef_bases *bases = &r->outcome->bases;
-  ef_row *row = add(r, kind, 0, name, by_domain);
-  for (size_t i = 0; i < bases->count; i++) {
-    size_t steps = bases->bases[i].steps;
-    row->total_steps += steps;
-    row->server_tokens += base_tokens(r, steps);
-    if (steps > row->sequential_steps) row->sequential_steps = steps;
-  }
-  row->total_steps += tuning_steps;
-  row->sequential_steps += tuning_steps;
-  row->server_tokens += tune_tokens(r, tuning_steps);
-  row->device_tokens = all_device_tokens(r);
-  return row;
-}
-
-static void add_controls(ef_report *r) {
+/* "merged starts" is where the control begins: copies of the common start, merged. */
+static void add_control(ef_report *r) {
   const ef_tuned *control = &r->outcome->public_only;
   if (control->steps == 0) return;
-  add(r, EF_ROW_STARTS, 0, "merged starts", control->before);
-  ef_row *row = add(r, EF_ROW_PUBLIC_ONLY, 0, "public_only", control->after);
-  row->total_steps = row->sequential_steps = control->steps;
-  row->server_tokens = tune_tokens(r, control->steps);
-  r->public_only = row;
+  ef_cost cost = {0};
+  add(r, "merged starts", control->before, &cost);
+  cost.total_steps = cost.sequential_steps = control->steps;
+  cost.server_tokens = control->steps * (size_t)(r->run->deck->tune.batch * r->run->deck->global.context);
+  r->public_only = add(r, "public_only", control->after, &cost);
 }
 
 static ef_status make_rows(ef_report *r) {
   const ef_outcome *o = r->outcome;
-  EF_TRY(EF_NEW(r->rows, o->devices.count + o->clusters.count + o->bases.count + 4));
+  EF_TRY(EF_NEW(r->rows, o->devices.count + o->stage_count + 3));
   add_devices(r);
-  add_proxies(r);
-  add_bases(r);
-  add_global(r, EF_ROW_MERGED, "merged", o->tuned.before, 0);
-  r->tuned = add_global(r, EF_ROW_TUNED, "tuned", o->tuned.after, o->tuned.steps);
-  add_controls(r);
+  for (size_t i = 0; i < o->stage_count; i++)
+    add(r, o->stages[i].name, o->stages[i].by_domain, &o->stages[i].cost);
+  r->result = add(r, "tuned", o->tuned.after, &o->cost);
+  add_control(r);
   return EF_OK;
 }
 
@@ -188,16 +126,6 @@ ef_verdict ef_report_verdict(const char *method, double tuned, double public_onl
 
 /* ---- all of it ---------------------------------------------------------------------------------------- */
 
-static void count_bytes(ef_report *r) {
-  const ef_outcome *o = r->outcome;
-  r->up_bytes = ef_ledger_total(&o->ledger, EF_UP);
-  r->down_bytes = ef_ledger_total(&o->ledger, EF_DOWN);
-  for (size_t n = 0; n < o->devices.count; n++) {
-    if (o->devices.records[n].state != EF_DEVICE_OK) continue;
-    r->formula_bytes += ef_upload_formula(r->run->deck, &o->population.dims[o->population.entry[n]]);
-  }
-}
-
 static void count_text(ef_report *r) {
   const ef_tokens *t = &r->run->tokens;
   for (size_t d = 0; d < t->documents; d++) {
@@ -220,13 +148,18 @@ ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_ou
     ef_report_free(r);
     return status;
   }
-  count_bytes(r);
+  r->up_bytes = ef_ledger_total(&outcome->ledger, EF_UP);
+  r->down_bytes = ef_ledger_total(&outcome->ledger, EF_DOWN);
   count_text(r);
   double control = r->public_only ? ef_log_perplexity(&r->public_only->all) : NAN;
   double best = r->best_device ? ef_log_perplexity(&r->best_device->all) : NAN;
-  r->verdict = ef_report_verdict(method->name, ef_log_perplexity(&r->tuned->all), control, best,
+  r->verdict = ef_report_verdict(method->name, ef_log_perplexity(&r->result->all), control, best,
                                  r->best_device ? r->best_device->index : 0);
   return EF_OK;
+}
+
+bool ef_report_bytes_agree(const ef_report *r) {
+  return r->up_bytes == r->outcome->formula[EF_UP] && r->down_bytes == r->outcome->formula[EF_DOWN];
 }
 
 void ef_report_free(ef_report *r) {

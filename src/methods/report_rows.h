@@ -1,35 +1,19 @@
 /* What the report says, computed once from outcome, deck and event log: the table of models, the phases, the
  * traffic, the plan's error and the verdict. report_json.c and report_md.c only write it down.
- *
- * Step accounting. Server steps of a model are those behind it since the common starts: total counts every
- * optimiser step, sequential only the longest chain (bases are distilled side by side). Device tokens are the
- * sum over the devices that shaped the model of steps * batch * context. The pretraining of the common starts
- * stands behind every row and is counted in none.
  */
 #pragma once
 
 #include "methods/methods.h"
 #include "methods/plan.h"
 
-typedef enum ef_row_kind {
-  EF_ROW_DEVICE,
-  EF_ROW_PROXY,
-  EF_ROW_BASE,
-  EF_ROW_MERGED,
-  EF_ROW_TUNED,
-  EF_ROW_STARTS, /* copies of the common start, merged: where the control begins */
-  EF_ROW_PUBLIC_ONLY
-} ef_row_kind;
-
-/* One model of the table. */
+/* One model of the table: devices, stages, the result, the control. */
 typedef struct ef_row {
   char name[48];
-  ef_row_kind kind;
-  size_t index;                /* of the device, proxy or base */
+  bool is_device;
+  size_t index;                /* of the device */
   const ef_quality *by_domain; /* (domains) borrowed from the outcome */
   ef_quality all;              /* pooled over the domains; bytes 0 unless all text of each was scored */
-  size_t total_steps, sequential_steps;
-  size_t device_tokens, server_tokens;
+  ef_cost cost;                /* outcome.h; a device's steps are its own */
 } ef_row;
 
 /* A phase, summed over all starts of the run. */
@@ -39,7 +23,7 @@ typedef struct ef_phase_total {
 } ef_phase_total;
 
 /* Differences in log-perplexity over all domains, nat per token; negative: the global model is better. NAN
- * where the control is missing. */
+ * where the other is missing. */
 typedef struct ef_verdict {
   double public_only, best_device;
   char sentence[512];
@@ -52,10 +36,10 @@ typedef struct ef_report {
   size_t domains;
   ef_row *rows; /* (row_count) owned */
   size_t row_count;
-  const ef_row *tuned, *public_only, *best_device; /* into rows; NULL: there is none */
-  ef_phase_total *phases;                          /* (phase_count) owned */
+  const ef_row *result, *public_only, *best_device; /* into rows; NULL: there is none */
+  ef_phase_total *phases;                           /* (phase_count) owned */
   size_t phase_count;
-  uint64_t up_bytes, down_bytes, formula_bytes;
+  uint64_t up_bytes, down_bytes;        /* by the ledger */
   size_t split_tokens[EF_SPLIT_COUNT];  /* tokens of public, private and validation text */
   double sgemm_peak;                    /* GFLOP/s of one rank */
   double planned_bytes, measured_bytes; /* resident peak of this start; NAN: not known */
@@ -67,6 +51,9 @@ typedef struct ef_report {
 ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_outcome *outcome,
                          ef_report *report);
 void ef_report_free(ef_report *report);
+
+/* The ledger counts what the closed formula of the method says. Pure. */
+bool ef_report_bytes_agree(const ef_report *report);
 
 /* The verdict on three log-perplexities over all domains; NAN: not known. Pure. */
 ef_verdict ef_report_verdict(const char *method, double tuned, double public_only, double best_device,

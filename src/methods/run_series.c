@@ -172,6 +172,7 @@ static ef_status write_clients(const ef_report *r, ef_h5 *out) {
   const ef_outcome *o = r->outcome;
   size_t N = o->devices.count;
   int64_t *values = NULL;
+  if (N == 0) return EF_OK;
   EF_TRY(EF_NEW(values, N));
   ef_status status = EF_OK;
   for (size_t n = 0; n < N; n++) values[n] = (int64_t)n;
@@ -188,7 +189,7 @@ done:
 }
 
 static ef_status write_load(const ef_report *r, ef_h5 *out) {
-  const ef_dims *global = &r->outcome->bases.global;
+  const ef_dims *global = &r->outcome->global;
   size_t layers = ef_dims_moe_count(global), E = global->E;
   if (layers * E == 0 || !r->outcome->tuned.load) return EF_OK;
   int64_t *load = NULL;

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "text/tokenizer.h"
+#include <string.h>
 
 /* ---- building ----------------------------------------------------------------------------------------- */
 
@@ -39,6 +40,14 @@ ef_status ef_stream_split(const ef_tokens *tokens, ef_split split, int domain, e
   ef_status status = ef_stream_read(tokens, documents, count, stream);
   ef_free(documents);
   return status;
+}
+
+ef_status ef_stream_join(const ef_stream *first, const ef_stream *second, ef_stream *joined) {
+  *joined = (ef_stream){.count = first->count + second->count, .bytes = first->bytes + second->bytes};
+  EF_TRY(EF_NEW(joined->ids, joined->count));
+  if (first->count > 0) memcpy(joined->ids, first->ids, first->count * sizeof *joined->ids);
+  if (second->count > 0) memcpy(joined->ids + first->count, second->ids, second->count * sizeof *joined->ids);
+  return EF_OK;
 }
 
 void ef_stream_free(ef_stream *stream) {

@@ -56,6 +56,8 @@ typedef struct ef_stream {
 ef_status ef_stream_read(const ef_tokens *tokens, const size_t *documents, size_t count, ef_stream *stream);
 /* All documents of a split, and of a domain if domain >= 0. Local. */
 ef_status ef_stream_split(const ef_tokens *tokens, ef_split split, int domain, ef_stream *stream);
+/* The second behind the first, in memory of its own. EF_MACHINE. Local. */
+ef_status ef_stream_join(const ef_stream *first, const ef_stream *second, ef_stream *joined);
 void ef_stream_free(ef_stream *stream);
 
 /* Draws B training windows of T+1 tokens, numbers first .. first+B-1 of this step; start positions are

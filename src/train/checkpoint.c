@@ -12,18 +12,18 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Sections of the deck that a checkpoint depends on: all but run, which may change between starts. */
-static const char SECTIONS[] = "text,federation,fusion,global,tune,exits,eval";
+static const char *method_of(const ef_run *run) { return run->method ? run->method : "none"; }
 
 ef_status ef_checkpoint_create(ef_run *run, const char *phase, size_t step, ef_h5 **file) {
   char path[PATH_BYTES], identity[33];
-  EF_TRY(ef_run_identity(run, SECTIONS, identity));
+  EF_TRY(ef_run_identity(run, run->sections, identity));
   ef_run_path(run, path, sizeof path, "checkpoint/step_%08zu.h5", step);
   ef_h5_header header = {
       .kind = "run", .deck = run->deck->yaml, .seed = (uint64_t)run->deck->run.seed, .ranks = run->par->size};
   EF_TRY(ef_h5_create(path, run->par->world, &header, file));
   ef_status status = EF_OK;
   EF_GO(ef_h5_set_text(*file, "/", "identity", identity));
+  EF_GO(ef_h5_set_text(*file, "/", "method", method_of(run)));
   EF_GO(ef_h5_set_text(*file, "/", "text", run->tokens.hash));
   EF_GO(ef_h5_set_text(*file, "/", "phase", phase));
   EF_GO(ef_h5_set_int(*file, "/", "step", (int64_t)step));
@@ -91,27 +91,43 @@ ef_status ef_checkpoint_commit(ef_run *run, ef_h5 *file, double started) {
   return ef_agree(run->par, ef_par_root(run->par) ? prune(run) : EF_OK);
 }
 
-/* EF_OK and *usable: take it; EF_OK and not: damaged; EF_CHECKPOINT: of another run. */
-static ef_status examine(const ef_run *run, const char *path, bool *usable) {
-  char identity[33], *found = NULL;
+static ef_status read_origin(const char *path, char **method, char **identity) {
   ef_h5 *file = NULL;
-  *usable = false;
-  EF_TRY(ef_run_identity(run, SECTIONS, identity));
-  ef_status status = ef_h5_open(path, "run", &file);
-  if (status == EF_OK) status = ef_h5_verify(file);
-  if (status == EF_OK) status = ef_h5_get_text(file, "/", "identity", &found);
+  ef_status status = EF_OK;
+  EF_GO(ef_h5_open(path, "run", &file));
+  EF_GO(ef_h5_verify(file));
+  EF_GO(ef_h5_get_text(file, "/", "method", method));
+  EF_GO(ef_h5_get_text(file, "/", "identity", identity));
+done:
   ef_h5_close(file);
-  if (status != EF_OK) {
-    ef_warn("%s; it is passed over", ef_message());
-    return EF_OK;
-  }
-  *usable = strcmp(found, identity) == 0;
-  ef_free(found);
+  return status;
+}
+
+static ef_status check_origin(const ef_run *run, const char *path, const char *method, const char *found) {
+  char identity[33];
+  EF_TRY(ef_run_identity(run, run->sections, identity));
+  EF_TRY(EF_CHECK(strcmp(method, method_of(run)) == 0, EF_CHECKPOINT,
+                  "%s: made by method %s, not %s; give --method %s or another --out folder", path, method,
+                  method_of(run), method));
   return EF_CHECK(
-      *usable, EF_CHECKPOINT,
+      strcmp(found, identity) == 0, EF_CHECKPOINT,
       "%s: made with another deck, seed or text; use the deck of that run (deck.yaml beside it) or another "
       "--out folder",
       path);
+}
+
+/* EF_OK and *usable: take it; EF_OK and not: damaged; EF_CHECKPOINT: of another run. */
+static ef_status examine(const ef_run *run, const char *path, bool *usable) {
+  char *method = NULL, *found = NULL;
+  ef_status status = read_origin(path, &method, &found);
+  *usable = status == EF_OK;
+  if (*usable)
+    status = check_origin(run, path, method, found);
+  else
+    ef_warn("%s; it is passed over", ef_message());
+  ef_free(method);
+  ef_free(found);
+  return *usable ? status : EF_OK;
 }
 
 static ef_status find_newest(const ef_run *run, char *path, size_t size) {

@@ -14,6 +14,9 @@ typedef struct ef_run {
   const ef_deck *deck;
   const ef_kernels *kernels;
   const char *folder; /* the run folder */
+  /* What makes the result, for its checkpoints: the method's name and the sections of the deck that it reads.
+   * NULL: a run without a method, and all sections. */
+  const char *method, *sections;
   ef_tokens tokens;
   ef_tokenizer *tokenizer;
   /* Streams. Public text is cut by document into a part that is trained on and a holdout that guards and

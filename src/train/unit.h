@@ -14,6 +14,12 @@ typedef enum ef_unit_kind {
   EF_UNIT_MERGED,      /* a Mixture-of-Experts before tuning: 0 of the bases, 1 of copies of their start */
   EF_UNIT_TUNE,        /* tuning of the merged model */
   EF_UNIT_PUBLIC_ONLY, /* the control without devices */
+  EF_UNIT_SERVER,      /* a global model trained on public text before the devices take part */
+  EF_UNIT_LOCAL,       /* a model on a device in a round: round * devices + device */
+  EF_UNIT_ROUND,       /* the global model after a round */
+  EF_UNIT_LOGITS,  /* logits of public text: round * (devices + 1) + device, the server behind the devices */
+  EF_UNIT_TARGETS, /* those chosen as targets in a round */
+  EF_UNIT_GENERATED, /* text sampled from a proxy */
   EF_UNIT_KIND_COUNT
 } ef_unit_kind;
 

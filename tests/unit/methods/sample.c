@@ -89,6 +89,7 @@ static void make_devices(sample *s) {
     uint64_t weights = ef_dims_params(&o->population.dims[entries[n]]) * 4;
     ef_ledger_count(&o->ledger, n, EF_UP, EF_MSG_WEIGHTS, weights);
     ef_ledger_count(&o->ledger, n, EF_UP, EF_MSG_EMBEDDING, 32);
+    o->formula[EF_UP] += weights + 32;
   }
 }
 
@@ -101,8 +102,10 @@ static void make_fusion(sample *s) {
   bases[1] = (ef_base){false, 2, 1, 3.1, 3.2, (double)INFINITY, of_bases[1], NULL};
   o->bases = (ef_bases){.count = 2, .bases = bases};
   cr_assert_eq(ef_global_dims(&s->run, &o->bases.global, &o->bases.dims), EF_OK, "%s", ef_message());
+  o->global = o->bases.global;
   o->tuned = (ef_tuned){5, 4, 2.8, 2.75, before, after, load};
   o->public_only = (ef_tuned){11, 9, 4.0, 3.1, control_before, control_after, load};
+  cr_assert_eq(ef_deepfusion_stages(&s->run, o), EF_OK);
 }
 
 void sample_make(sample *s, const char *const *overrides) {
@@ -121,6 +124,8 @@ void sample_make(sample *s, const char *const *overrides) {
 void sample_free(sample *s) {
   ef_free(s->outcome.population.dims);
   ef_ledger_free(&s->outcome.ledger);
+  for (size_t i = 0; i < s->outcome.stage_count; i++) ef_free(s->outcome.stages[i].by_domain);
+  ef_free(s->outcome.stages);
   ef_deck_free(&s->deck);
   test_remove_folder(s->folder);
 }

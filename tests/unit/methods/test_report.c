@@ -61,8 +61,8 @@ static void expect_null(json_t *report, const char *path) {
 }
 
 static json_t *write_sample(sample *s) {
-  static const ef_method method = {"deepfusion", "", ef_deepfusion};
-  cr_assert_eq(ef_report_write(&s->run, &method, &s->outcome), EF_OK, "%s", ef_message());
+  const ef_method *method = ef_method_find("deepfusion");
+  cr_assert_eq(ef_report_write(&s->run, method, &s->outcome), EF_OK, "%s", ef_message());
   return read_report(s);
 }
 
@@ -229,11 +229,11 @@ Test(report, a_device_that_is_left_out_is_named) {
 }
 
 Test(report, bytes_that_differ_from_the_formula_are_a_fault) {
-  static const ef_method method = {"deepfusion", "", ef_deepfusion};
+  const ef_method *method = ef_method_find("deepfusion");
   sample s;
   sample_make(&s, NULL);
   ef_ledger_count(&s.outcome.ledger, 0, EF_UP, EF_MSG_WEIGHTS, 1);
-  cr_expect_eq(ef_report_write(&s.run, &method, &s.outcome), EF_FAULT);
+  cr_expect_eq(ef_report_write(&s.run, method, &s.outcome), EF_FAULT);
   char *page = read_page(&s);
   cr_expect(strstr(page, "THEY DIFFER"));
   ef_free(page);

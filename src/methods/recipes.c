@@ -1,0 +1,91 @@
+#include "methods/recipes.h"
+
+#include "fusion/merged.h"
+
+static const char SERVER_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
+
+size_t ef_recipe_steps(const ef_deck *deck) {
+  return (size_t)(deck->fusion.clusters * deck->fusion.steps + deck->tune.steps);
+}
+
+size_t ef_recipe_server_steps(const ef_deck *deck) {
+  int64_t steps = deck->rivals.server_steps;
+  return (size_t)(steps >= 0 ? steps : deck->fusion.clusters * deck->fusion.steps);
+}
+
+size_t ef_recipe_final_steps(const ef_deck *deck) {
+  int64_t steps = deck->rivals.final_steps;
+  return (size_t)(steps >= 0 ? steps : deck->tune.steps);
+}
+
+size_t ef_recipe_tokens(const ef_deck *deck, size_t steps) {
+  return steps * (size_t)(deck->tune.batch * deck->global.context);
+}
+
+/* What the server could have done with the public text alone. */
+ef_status ef_recipe_public_only(ef_run *run, ef_outcome *o) {
+  if (!run->deck->control.public_only) return EF_OK;
+  int64_t steps = run->deck->control.public_steps;
+  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_PUBLIC_ONLY, 0));
+  ef_feed feed = ef_text_feed_plain(&text);
+  ef_tuning control = {.unit = EF_UNIT_PUBLIC_ONLY,
+                       .global = &o->global,
+                       .feed = &feed,
+                       .steps = steps ? (size_t)steps : ef_recipe_steps(run->deck),
+                       .train_experts = true,
+                       .name = "public only",
+                       .sections = "text,federation,global,eval,fusion,tune,exits,control"};
+  EF_TRY(ef_starts_make(run, &control.start));
+  return ef_tune(run, &control, &o->public_only);
+}
+
+static ef_status train_server(ef_run *run, ef_outcome *o, size_t steps, ef_part_key *key, ef_cost *cost) {
+  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_SERVER, 0));
+  ef_feed feed = ef_text_feed_plain(&text);
+  ef_tuning tuning = {.unit = EF_UNIT_SERVER,
+                      .start = *key,
+                      .global = &o->global,
+                      .feed = &feed,
+                      .steps = steps,
+                      .train_experts = true,
+                      .name = "server",
+                      .sections = SERVER_SECTIONS};
+  ef_tuned tuned = {0};
+  ef_status status = ef_tune(run, &tuning, &tuned);
+  *key = ef_tuning_part(&tuning);
+  *cost = (ef_cost){steps, steps, 0, ef_recipe_tokens(run->deck, steps)};
+  if (status == EF_OK) status = ef_outcome_stage(run, o, tuned.after, cost, "server");
+  ef_tuned_free(&tuned);
+  return status;
+}
+
+ef_status ef_recipe_server(ef_run *run, ef_outcome *o, ef_part_key *key, ef_cost *cost) {
+  size_t steps = ef_recipe_server_steps(run->deck);
+  *cost = (ef_cost){0};
+  EF_TRY(ef_base_start(run));
+  EF_TRY(ef_recipe_public_only(run, o));
+  EF_TRY(ef_starts_make(run, key));
+  return steps > 0 ? train_server(run, o, steps, key, cost) : EF_OK;
+}
+
+ef_status ef_recipe_final(ef_run *run, ef_outcome *o, const ef_part_key *start, const ef_cost *cost,
+                          const float *lineage) {
+  size_t steps = ef_recipe_final_steps(run->deck);
+  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
+  ef_feed feed = ef_text_feed_plain(&text);
+  ef_tuning tuning = {.unit = EF_UNIT_TUNE,
+                      .start = *start,
+                      .global = &o->global,
+                      .feed = &feed,
+                      .steps = steps,
+                      .train_experts = true,
+                      .lineage = lineage,
+                      .name = "tuning",
+                      .sections = SERVER_SECTIONS};
+  EF_TRY(ef_tune(run, &tuning, &o->tuned));
+  o->cost = *cost;
+  o->cost.total_steps += steps;
+  o->cost.sequential_steps += steps;
+  o->cost.server_tokens += ef_recipe_tokens(run->deck, steps);
+  return EF_OK;
+}
