@@ -4,7 +4,7 @@ static const double NUMBER = sizeof(float);
 
 static void add_tensor(const ef_dims *d, const ef_tensor *t, ef_token_cost *cost) {
   bool routed = t->expert >= 0;
-  double active = (double)t->count * (routed ? (double)d->K / (double)d->E : 1.0);
+  double active = (double)t->count * (routed ? (double)d->K / (double)ef_dims_held(d) : 1.0);
   cost->weight_bytes += NUMBER * active;
   if (routed) cost->expert_bytes += NUMBER * active;
   if (t->rank == 2) cost->flops += 2.0 * active;
@@ -33,7 +33,7 @@ ef_token_cost ef_head_token_cost(const ef_dims *d, const ef_table *table) {
 }
 
 double ef_batch_weight_bytes(const ef_dims *d, const ef_token_cost *cost, double tokens) {
-  double met = d->E ? tokens * (double)d->K : 0.0, all = (double)d->E;
+  double met = d->E ? tokens * (double)d->K : 0.0, all = (double)ef_dims_held(d);
   if (met > all) met = all;
   double experts = d->E ? cost->expert_bytes * met / (double)d->K : 0.0;
   return cost->weight_bytes - cost->expert_bytes + experts;

@@ -162,6 +162,9 @@ static ef_status check_experts(const ef_dims *d) {
   EF_TRY(check_size("the number of experts", d->E));
   EF_TRY(check_size("the number of experts per token", d->K));
   EF_TRY(EF_CHECK(d->K <= d->E, EF_INPUT, "model: %zu experts per token, but only %zu experts", d->K, d->E));
+  EF_TRY(EF_CHECK(d->held <= d->E && d->K <= ef_dims_held(d), EF_INPUT,
+                  "model: %zu of %zu experts are held; from %zu (those of a token) to all are possible",
+                  d->held, d->E, d->K));
   EF_TRY(check_size("the width of an expert", d->Fe));
   EF_TRY(EF_CHECK(d->Fs <= INT32_MAX, EF_INPUT, "model: the shared expert's width %zu is too large", d->Fs));
   return EF_CHECK(!d->shared_gate || d->Fs > 0, EF_INPUT,
@@ -177,6 +180,8 @@ ef_status ef_dims_check(const ef_dims *d) {
   EF_TRY(check_size("the number of key-value heads", d->G));
   EF_TRY(check_size("the number of positions", d->max_positions));
   EF_TRY(check_attention(d));
+  EF_TRY(EF_CHECK(d->E > 0 || d->held == 0, EF_INPUT, "model: %zu experts are held, but there are none",
+                  d->held));
   if (d->E > 0) EF_TRY(check_experts(d));
   for (size_t l = 0; l < d->L; l++) {
     if (!ef_dims_is_moe(d, l))
@@ -206,6 +211,8 @@ size_t ef_dims_moe_count(const ef_dims *dims) {
   for (size_t l = 0; l < dims->L; l++) n += ef_dims_is_moe(dims, l);
   return n;
 }
+
+size_t ef_dims_held(const ef_dims *dims) { return dims->held ? dims->held : dims->E; }
 
 bool ef_dims_has_exit(const ef_dims *dims, size_t layer) {
   return (dims->exits[layer / 64] >> (layer % 64) & 1) != 0;
@@ -246,7 +253,7 @@ static size_t count_params(const ef_dims *dims, size_t experts) {
   return n;
 }
 
-size_t ef_dims_params(const ef_dims *dims) { return count_params(dims, dims->E); }
+size_t ef_dims_params(const ef_dims *dims) { return count_params(dims, ef_dims_held(dims)); }
 size_t ef_dims_active_params(const ef_dims *dims) { return count_params(dims, dims->K); }
 
 double ef_dims_flops_per_token(const ef_dims *dims, size_t T) {

@@ -54,6 +54,9 @@ typedef struct ef_dims {
   float norm_eps, rope_theta, init_std;
   /* Mixture of experts; E = 0 for a dense model. */
   size_t E, K, Fe, Fs; /* Fs = 0: no shared expert */
+  /* Only experts [0, held) are stored and may be chosen, by the softmax over all E logits; 0: all. The local
+   * model of FedJETS (rivals/pruned.h), in which routed outputs keep the scale of the whole model. */
+  size_t held;
   bool shared_gate;    /* sigmoid(w.x) scales the shared expert (qwen2_moe) */
   bool norm_topk;      /* divide the K weights by their sum ... */
   float norm_topk_eps; /* ... plus this (deepseek 1e-20) */
@@ -77,7 +80,7 @@ typedef struct ef_shape {
 ef_status ef_dims_make(ef_family family, const ef_shape *shape, ef_dims *dims);
 
 /* EF_INPUT with a message that names the first contradiction (D not divisible by H, H by G, odd h with RoPE,
- * K > E, L above EF_MAX_LAYERS, ...). Local. */
+ * K > E, more held than E, L above EF_MAX_LAYERS, ...). Local. */
 ef_status ef_dims_check(const ef_dims *dims);
 
 /* Width of a layer's FFN if that is dense. */
@@ -85,6 +88,7 @@ size_t ef_dims_ffn_width(const ef_dims *dims, size_t layer);
 
 bool ef_dims_is_moe(const ef_dims *dims, size_t layer);
 size_t ef_dims_moe_count(const ef_dims *dims); /* layers with experts */
+size_t ef_dims_held(const ef_dims *dims); /* experts of a layer that are stored: held, or E if that is 0 */
 
 /* Early exits (model/exits.h), the last head not counted; and the layers that run before the head of exit
  * `exit`: ascending for 0 .. count-1, L for exit = count, the last head. Local. */
@@ -96,10 +100,10 @@ bool ef_dims_has_exit(const ef_dims *dims, size_t layer); /* directly behind `la
  * stand before it. Local. */
 ef_status ef_dims_add_exit(ef_dims *dims, size_t after);
 
-/* Parameters in all; those active for one token (K of E experts; input embedding, learned positions and head
- * all counted, a tied head once); and FLOPs of one trained token at length T: 6 * (active parameters without
- * the pure look-ups: learned positions, and the input embedding unless it is also the head) + 6*L*T*D, and
- * 6*V*D for the output matrix behind every early exit. Local. */
+/* Parameters stored in all; those active for one token (K of E experts; input embedding, learned positions
+ * and head all counted, a tied head once); and FLOPs of one trained token at length T: 6 * (active parameters
+ * without the pure look-ups: learned positions, and the input embedding unless it is also the head) +
+ * 6*L*T*D, and 6*V*D for the output matrix behind every early exit. Local. */
 size_t ef_dims_params(const ef_dims *dims);
 size_t ef_dims_active_params(const ef_dims *dims);
 double ef_dims_flops_per_token(const ef_dims *dims, size_t T);

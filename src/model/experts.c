@@ -30,10 +30,11 @@ static ef_status local_forward(void *ctx, size_t layer, size_t rows, const size_
   const ef_pass *s = c->pass;
   const ef_moe_state *m = &s->layers[layer].moe;
   size_t D = s->dims.D, Fe = s->dims.Fe, row = 0;
-  EF_TRY(EF_CHECK(c->model->table.expert_count == s->dims.E, EF_FAULT,
+  size_t held = ef_dims_held(&s->dims);
+  EF_TRY(EF_CHECK(c->model->table.expert_count == held, EF_FAULT,
                   "a pass that computes all experts got a model that holds %zu of %zu",
-                  c->model->table.expert_count, s->dims.E));
-  for (size_t e = 0; e < s->dims.E; row += count[e++]) {
+                  c->model->table.expert_count, held));
+  for (size_t e = 0; e < held; row += count[e++]) {
     const float *w = c->model->params + expert_offset(c, layer, e);
     size_t kept = kept_row(s, row);
     if (count[e] == 0) continue;
@@ -51,7 +52,7 @@ static ef_status local_backward(void *ctx, size_t layer, size_t rows, const size
   const ef_pass *s = c->pass;
   const ef_moe_state *m = &s->layers[layer].moe;
   size_t D = s->dims.D, Fe = s->dims.Fe, row = 0;
-  for (size_t e = 0; e < s->dims.E; row += count[e++]) {
+  for (size_t e = 0; e < ef_dims_held(&s->dims); row += count[e++]) {
     size_t offset = expert_offset(c, layer, e), down = c->model->table.expert_down;
     const float *w = c->model->params + offset;
     float *g = c->grads + offset;

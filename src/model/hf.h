@@ -14,7 +14,8 @@ ef_status ef_hf_read_config(const char *json, ef_dims *dims);
 
 /* A config.json for these dims, in counted memory; the caller frees it. Layers of another width (dims.first)
  * go into fields of this program's own, "edgefuse_first_layers" and "edgefuse_first_size"; so do early exits:
- * "edgefuse_exits" lists the numbers of layers before each, ascending. EF_INPUT for dims that no config.json
+ * "edgefuse_exits" lists the numbers of layers before each, ascending; and "edgefuse_held" where only the
+ * first experts are held. EF_INPUT for dims that no config.json
  * of the family can say. Local. */
 ef_status ef_hf_write_config(const ef_dims *dims, char **json);
 

@@ -228,6 +228,7 @@ static ef_status read_config(const json_t *c, ef_dims *d) {
     EF_TRY(ef_field_get_float(c, "layer_norm_epsilon", &d->norm_eps));
   }
   EF_TRY(read_exits(c, d));
+  EF_TRY(ef_field_get_size(c, "edgefuse_held", 0, &d->held));
   ef_hf_note_dropout(c);
   status = ef_dims_check(d);
   return status == EF_OK ? EF_OK : ef_context(status, "config.json");

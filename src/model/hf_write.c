@@ -173,6 +173,7 @@ ef_status ef_hf_write_config(const ef_dims *dims, char **json) {
   put_bool(c, "tie_word_embeddings", dims->tied);
   put_float(c, "initializer_range", dims->init_std);
   if (ef_dims_exit_count(dims) > 0) put_exits(c, dims);
+  if (dims->held > 0) put_size(c, "edgefuse_held", dims->held);
   ef_status status = put_family(c, dims);
   if (status == EF_OK) {
     text = json_dumps(c, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));

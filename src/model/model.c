@@ -3,10 +3,11 @@
 #include "base/memory.h"
 
 ef_status ef_model_create_shard(const ef_dims *dims, size_t first, size_t count, ef_model *model) {
+  size_t held = ef_dims_held(dims);
   *model = (ef_model){.dims = *dims};
   EF_TRY(ef_dims_check(dims));
-  EF_TRY(EF_CHECK(first <= dims->E && count <= dims->E - first, EF_FAULT,
-                  "a shard of experts %zu to %zu of %zu", first, first + count, dims->E));
+  EF_TRY(EF_CHECK(first <= held && count <= held - first, EF_FAULT, "a shard of experts %zu to %zu of %zu",
+                  first, first + count, held));
   EF_TRY(ef_table_build(dims, first, count, &model->table));
   ef_status status = EF_NEW(model->params, model->table.floats);
   if (status != EF_OK) ef_model_free(model);
@@ -14,7 +15,7 @@ ef_status ef_model_create_shard(const ef_dims *dims, size_t first, size_t count,
 }
 
 ef_status ef_model_create(const ef_dims *dims, ef_model *model) {
-  return ef_model_create_shard(dims, 0, dims->E, model);
+  return ef_model_create_shard(dims, 0, ef_dims_held(dims), model);
 }
 
 void ef_model_free(ef_model *model) {

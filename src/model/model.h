@@ -16,7 +16,7 @@ typedef struct ef_model {
   float *params; /* (table.floats), owned */
 } ef_model;
 
-/* All experts held, parameters zero. EF_MACHINE. Local. */
+/* All experts that these dims store, parameters zero. EF_MACHINE. Local. */
 ef_status ef_model_create(const ef_dims *dims, ef_model *model);
 /* A shard: all shared tensors, and experts [first, first+count) of every MoE layer. Local. */
 ef_status ef_model_create_shard(const ef_dims *dims, size_t first, size_t count, ef_model *model);
@@ -33,7 +33,7 @@ float *ef_model_tensor(const ef_model *model, ef_role role, int layer, int exper
 
 /* Who computes the routed experts. The default computes all of them here, one product per expert and
  * projection; train/exchange.h sends tokens to the rank that holds the expert. `layer` is the absolute layer.
- * forward:  ys (rows,D) = expert(xs) for rows sorted by expert, count (E) rows each.
+ * forward:  ys (rows,D) = expert(xs) for rows sorted by expert, count (E) rows each (0 if it is not held).
  * backward: dxs (rows,D) overwritten; gradients of the experts += into `grads` (the block of gradients with
  * the layout of the model's table). forward may keep what backward of the same layer needs; layers run
  * forward 0..L-1 and backward L-1..0. Both are collective if the implementation is. */

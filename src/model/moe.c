@@ -1,4 +1,5 @@
 #include "model/ops.h"
+#include "model/topk.h"
 
 /* Routing, the experts' weighted sum and the shared expert: Dai et al., "DeepSeekMoE" (ACL 2024), as coded
  * for Qwen1.5-MoE and DeepSeek-MoE. No token is dropped: every expert takes all rows that chose it. */
@@ -58,6 +59,18 @@ static void shared_backward(ef_pass *s, const ef_blocks *blocks, size_t layer) {
   ef_swiglu_backward(s->k, &f, R, st->xn2, m->shared_gu, m->shared_act, dy, w->dgu, w->dact, 1.0f, w->dxn);
 }
 
+/* Chooses anew, among the experts held; the probabilities stay those of all. The kernel's backward needs only
+ * who was chosen. */
+static void choose_held(const ef_dims *d, size_t R, const ef_moe_state *m) {
+  for (size_t r = 0; r < R; r++) {
+    float *weights = m->weights + r * d->K;
+    double sum = (double)d->norm_topk_eps;
+    ef_top_k(d->held, d->K, m->probs + r * d->E, m->experts + r * d->K, weights);
+    for (size_t k = 0; k < d->K; k++) sum += (double)weights[k];
+    for (size_t k = 0; d->norm_topk && k < d->K; k++) weights[k] = (float)((double)weights[k] / sum);
+  }
+}
+
 static void route(ef_pass *s, const float *params, size_t layer) {
   const ef_dims *d = &s->dims;
   const ef_layer_state *st = &s->layers[layer];
@@ -66,6 +79,7 @@ static void route(ef_pass *s, const float *params, size_t layer) {
   ef_linear router = router_linear(s, params, (int)layer);
   ef_linear_forward(s->k, &router, R, st->xn2, 0.0f, m->logits);
   s->k->router(R, d->E, d->K, d->norm_topk, d->norm_topk_eps, m->logits, m->probs, m->experts, m->weights);
+  if (d->held) choose_held(d, R, m);
   s->k->moe_sort(R, d->E, d->K, m->experts, load, m->source, m->position);
   s->k->moe_gather(R, d->K, d->D, m->source, st->xn2, s->scratch.xs);
   s->last_moe = layer;

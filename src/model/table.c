@@ -305,7 +305,7 @@ static void put(const ef_dims *d, ef_table *table, ef_role role, int layer, int 
 }
 
 static void put_experts(const ef_dims *d, ef_table *table, int layer) {
-  for (int e = 0; e < (int)d->E; e++) {
+  for (int e = 0; e < (int)ef_dims_held(d); e++) {
     put(d, table, EF_T_EXPERT_GATE_W, layer, e);
     put(d, table, EF_T_EXPERT_UP_W, layer, e);
     put(d, table, EF_T_EXPERT_DOWN_W, layer, e);

@@ -5,7 +5,8 @@
  * norm of an early exit, which no such dict has, is "exits.<layers before it>.norm.weight" (and ".bias"). In
  * memory the shared tensors (all that is not a routed expert) come first, in one range [0, shared); behind
  * them the routed experts that are held here, layer by layer, expert by expert. Matrices that are used in one
- * product stand side by side without padding: q|k|v weights, q|k|v biases, gate|up of every FFN.
+ * product stand side by side without padding: q|k|v weights, q|k|v biases, gate|up of every FFN. Of the
+ * routed experts the table lists those that models of these dims store (ef_dims_held).
  */
 #pragma once
 
@@ -37,7 +38,7 @@ typedef enum ef_role {
   EF_T_UP_B,
   EF_T_DOWN_W,
   EF_T_DOWN_B,   /* dense: (F,D), (F), (D,F), (D); gpt2 input-major */
-  EF_T_ROUTER_W, /* (E,D) */
+  EF_T_ROUTER_W, /* (E,D), held or not */
   EF_T_EXPERT_GATE_W,
   EF_T_EXPERT_UP_W,
   EF_T_EXPERT_DOWN_W, /* (Fe,D), (Fe,D), (D,Fe); expert = global index */
@@ -82,8 +83,8 @@ typedef struct ef_table {
   const ef_tensor **by_key; /* owned: the tensors in memory order (shared, layer, expert, role) */
 } ef_table;
 
-/* Builds the table; experts [expert_first, expert_first + expert_count) are held (0, dims->E for all).
- * ef_table_free releases it. EF_MACHINE. Local. */
+/* Builds the table; experts [expert_first, expert_first + expert_count) are held here (0,
+ * ef_dims_held(dims) for all that there are). ef_table_free releases it. EF_MACHINE. Local. */
 ef_status ef_table_build(const ef_dims *dims, size_t expert_first, size_t expert_count, ef_table *table);
 void ef_table_free(ef_table *table);
 

@@ -46,6 +46,19 @@ const test_case test_cases[] = {
                                           "\"mlp_only_layers\":[1],")},
     {"qwen2_moe sparse step", QWEN_MOE("3", "1", "\"output_router_logits\":true,\"decoder_sparse_step\":2,")},
     {"qwen2_moe without aux", QWEN_MOE("2", "4", "")},
+    {"qwen2_moe, four held", QWEN_MOE("2", "4", "\"output_router_logits\":true,\"edgefuse_held\":4,")},
+    {"qwen2_moe norm_topk, three held",
+     QWEN_MOE("3", "2",
+              "\"output_router_logits\":true,\"norm_topk_prob\":true,\"mlp_only_layers\":[1],"
+              "\"edgefuse_held\":3,")},
+    {"deepseek norm_topk, five held",
+     DEEPSEEK("2", "4",
+              "\"num_experts_per_tok\":3,\"n_shared_experts\":2,\"norm_topk_prob\":true,"
+              "\"edgefuse_held\":5,")},
+    {"deepseek batch aux, two held",
+     DEEPSEEK("3", "4",
+              "\"num_experts_per_tok\":2,\"seq_aux\":false,\"first_k_dense_replace\":1,"
+              "\"edgefuse_held\":2,")},
     {"qwen2_moe dense", ROPE("qwen2_moe", "2", "2", "\"num_experts\":0,")},
     {"deepseek", DEEPSEEK("2", "4", "\"num_experts_per_tok\":3,\"n_shared_experts\":2,")},
     {"deepseek norm_topk",

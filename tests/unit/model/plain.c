@@ -209,15 +209,21 @@ static void swiglu_mlp(const plain *p, size_t F, const char *prefix, const doubl
   free(gate), free(up);
 }
 
-/* Full softmax, the K largest, their weights (E, zero elsewhere). */
-static void choose(const ef_dims *d, const double *logits, double *probs, int *chosen, double *weights) {
+static bool may_choose(const plain *p, int l, size_t e) {
+  if (p->d->held > 0 && e >= p->d->held) return false;
+  return !p->forbidden || !p->forbidden[(size_t)l * p->d->E + e];
+}
+
+/* Full softmax, the K largest that may be chosen, their weights (E, zero elsewhere). */
+static void choose(const plain *p, int l, const double *logits, double *probs, int *chosen, double *weights) {
+  const ef_dims *d = p->d;
   double sum = 0.0, kept = 0.0;
   for (size_t e = 0; e < d->E; e++) sum += exp(logits[e]);
   for (size_t e = 0; e < d->E; e++) probs[e] = exp(logits[e]) / sum;
   for (size_t e = 0; e < d->E; e++) {
     size_t before = 0;
-    for (size_t o = 0; o < d->E; o++) before += probs[o] > probs[e];
-    chosen[e] = before < d->K;
+    for (size_t o = 0; o < d->E; o++) before += may_choose(p, l, o) && probs[o] > probs[e];
+    chosen[e] = may_choose(p, l, e) && before < d->K;
     weights[e] = chosen[e] ? probs[e] : 0.0;
     kept += weights[e];
   }
@@ -231,7 +237,7 @@ static void moe_mlp(const plain *p, int l, size_t row, const double *x, double *
   double *logits = zeros(d->E), *weights = zeros(d->E), *part = zeros(d->D), gate = 1.0;
   char prefix[128];
   linear(d->D, d->E, false, need(p, "model.layers.%d.mlp.gate.weight", l), NULL, x, logits);
-  choose(d, logits, p->probs + at, p->chosen + at, weights);
+  choose(p, l, logits, p->probs + at, p->chosen + at, weights);
   for (size_t e = 0; e < d->E; e++) {
     if (!p->chosen[at + e]) continue;
     snprintf(prefix, sizeof prefix, "model.layers.%d.mlp.experts.%zu", l, e);
@@ -312,8 +318,13 @@ static void finish(plain *p, const double *x) {
 
 void plain_forward(plain *p, const ef_dims *d, const ef_table *table, const double *params,
                    const int32_t *ids, size_t B, size_t T) {
+  plain_forward_without(p, d, table, params, NULL, ids, B, T);
+}
+
+void plain_forward_without(plain *p, const ef_dims *d, const ef_table *table, const double *params,
+                           const int *forbidden, const int32_t *ids, size_t B, size_t T) {
   size_t R = B * T, n = R * d->D;
-  *p = (plain){.d = d, .table = table, .params = params, .B = B, .T = T, .ids = ids};
+  *p = (plain){.d = d, .table = table, .params = params, .forbidden = forbidden, .B = B, .T = T, .ids = ids};
   p->hidden = zeros((d->L + 1) * n);
   p->final = zeros(n);
   p->logits = zeros(R * d->V);

@@ -10,6 +10,7 @@ typedef struct plain {
   const ef_dims *d;
   const ef_table *table;
   const double *params; /* the block of the model, widened */
+  const int *forbidden; /* (L,E): 1 for experts that no token may choose; NULL: none */
   size_t B, T;
   const int32_t *ids;
   double *hidden; /* (L+1,B*T,D): inputs of the layers, and before the final norm */
@@ -22,6 +23,9 @@ typedef struct plain {
 /* The model on ids (B,T); plain_free releases the results. */
 void plain_forward(plain *p, const ef_dims *d, const ef_table *table, const double *params,
                    const int32_t *ids, size_t B, size_t T);
+/* The same with experts forbidden: (L,E), or NULL. */
+void plain_forward_without(plain *p, const ef_dims *d, const ef_table *table, const double *params,
+                           const int *forbidden, const int32_t *ids, size_t B, size_t T);
 void plain_free(plain *p);
 
 /* Value of the auxiliary loss: raw if pooled, alpha included otherwise. */

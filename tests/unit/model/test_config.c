@@ -151,7 +151,8 @@ static bool same_sizes(const ef_dims *a, const ef_dims *b) {
   return a->V == b->V && a->D == b->D && a->L == b->L && a->H == b->H && a->G == b->G && a->h == b->h &&
          a->F == b->F && a->first == b->first && a->F_first == b->F_first &&
          a->max_positions == b->max_positions && a->E == b->E && a->K == b->K && a->Fe == b->Fe &&
-         a->Fs == b->Fs && memcmp(a->moe_layers, b->moe_layers, sizeof a->moe_layers) == 0;
+         a->Fs == b->Fs && a->held == b->held &&
+         memcmp(a->moe_layers, b->moe_layers, sizeof a->moe_layers) == 0;
 }
 
 static bool same_options(const ef_dims *a, const ef_dims *b) {
