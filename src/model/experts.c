@@ -16,8 +16,7 @@ void ef_expert_backward(const ef_kernels *k, size_t n, size_t D, size_t Fe, cons
 
 /* Start of expert e of a layer in a block of parameters or gradients. */
 static size_t expert_offset(const ef_local_experts *c, size_t layer, size_t e) {
-  const ef_table *table = &c->model->table;
-  return table->shared + (c->pass->moe_index[layer] * table->expert_count + e) * table->expert_floats;
+  return ef_table_expert(&c->model->table, c->pass->moe_index[layer], e);
 }
 
 /* In TRAIN the rows of each expert keep their inner activations; otherwise the experts share the first rows.

@@ -412,6 +412,10 @@ const ef_tensor *ef_table_find(const ef_table *table, ef_role role, int layer, i
   return found ? *found : NULL;
 }
 
+size_t ef_table_expert(const ef_table *table, size_t index, size_t expert) {
+  return table->shared + (index * table->expert_count + expert - table->expert_first) * table->expert_floats;
+}
+
 const ef_tensor *ef_table_find_name(const ef_table *table, const char *name) {
   for (size_t i = 0; i < table->count; i++) {
     if (strcmp(table->tensors[i].name, name) == 0) return &table->tensors[i];

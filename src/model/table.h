@@ -96,4 +96,6 @@ bool ef_role_is_expert(ef_role role);
 /* The tensor with this key, or NULL if the model has none such. layer and expert -1 where not applicable.
  * A binary search; callers on hot paths resolve once (model/weights.h). Local. */
 const ef_tensor *ef_table_find(const ef_table *table, ef_role role, int layer, int expert);
+/* Start of expert `expert`, held here, of the `index`-th MoE layer in the block. Pure. */
+size_t ef_table_expert(const ef_table *table, size_t index, size_t expert);
 const ef_tensor *ef_table_find_name(const ef_table *table, const char *name);
