@@ -264,6 +264,7 @@ static void ffn_block(const plain *p, int l, size_t first_row, double *x) {
   for (size_t t = 0; t < p->T; t++) {
     double *y = zeros(D);
     norm(p, norm_tensor(p, l, 1, "weight"), norm_tensor(p, l, 1, "bias"), x + t * D, normed);
+    memcpy(p->ffn_input + ((size_t)l * p->B * p->T + first_row + t) * D, normed, D * sizeof *normed);
     if (p->d->ffn == EF_GELU)
       gelu_mlp(p, l, normed, y);
     else if (ef_dims_is_moe(p->d, (size_t)l))
@@ -326,6 +327,7 @@ void plain_forward_without(plain *p, const ef_dims *d, const ef_table *table, co
   size_t R = B * T, n = R * d->D;
   *p = (plain){.d = d, .table = table, .params = params, .forbidden = forbidden, .B = B, .T = T, .ids = ids};
   p->hidden = zeros((d->L + 1) * n);
+  p->ffn_input = zeros(d->L * n);
   p->final = zeros(n);
   p->logits = zeros(R * d->V);
   p->probs = zeros(d->L * R * d->E);
@@ -343,7 +345,7 @@ void plain_forward_without(plain *p, const ef_dims *d, const ef_table *table, co
 }
 
 void plain_free(plain *p) {
-  free(p->hidden), free(p->final), free(p->logits), free(p->probs), free(p->chosen);
+  free(p->hidden), free(p->ffn_input), free(p->final), free(p->logits), free(p->probs), free(p->chosen);
 }
 
 /* sum_e f_e P_e over rows [first, first+rows) of the layers [l0,l1): f_e = choices of e per row, P_e mean

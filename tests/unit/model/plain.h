@@ -13,11 +13,12 @@ typedef struct plain {
   const int *forbidden; /* (L,E): 1 for experts that no token may choose; NULL: none */
   size_t B, T;
   const int32_t *ids;
-  double *hidden; /* (L+1,B*T,D): inputs of the layers, and before the final norm */
-  double *final;  /* (B*T,D) */
-  double *logits; /* (B*T,V) */
-  double *probs;  /* (L,B*T,E) of the routers, and ... */
-  int *chosen;    /* ... (L,B*T,E): 1 if among the K */
+  double *hidden;    /* (L+1,B*T,D): inputs of the layers, and before the final norm */
+  double *ffn_input; /* (L,B*T,D) normed inputs of the FFNs */
+  double *final;     /* (B*T,D) */
+  double *logits;    /* (B*T,V) */
+  double *probs;     /* (L,B*T,E) of the routers, and ... */
+  int *chosen;       /* ... (L,B*T,E): 1 if among the K */
 } plain;
 
 /* The model on ids (B,T); plain_free releases the results. */
