@@ -169,6 +169,12 @@ typedef struct ef_kernels {
    * The teacher's softmax is over those k entries, the student's over all V. */
   void (*kl_topk)(size_t R, size_t V, size_t k, float tau, const int32_t *index, const float *teacher,
                   const float *student, const int32_t *targets, float scale, float *losses, float *dlogits);
+  /* OFA-KD (Hao et al., NeurIPS 2023, arXiv 2310.19444): with p = softmax(. / tau), y the one-hot target,
+   * q = (pT + y)^epsilon - y and epsilon >= 0, losses (R) = -tau^2 * sum_v q_v log pS_v, 0 where targets (R)
+   * is EF_IGNORE. dlogits (R,V) or NULL: += scale * tau * (sum(q) pS - q). epsilon 1: q = pT, the gradient of
+   * kl. */
+  void (*ofa)(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
+              const int32_t *targets, float scale, float *losses, float *dlogits);
   /* y (R,V) = log softmax(x / tau); y may be x. */
   void (*log_softmax)(size_t R, size_t V, float tau, const float *x, float *y);
 

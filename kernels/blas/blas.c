@@ -42,6 +42,7 @@ const ef_kernels *ef_kernels_blas(void) {
       .cross_entropy = ef_blas_cross_entropy,
       .kl = ef_blas_kl,
       .kl_topk = ef_blas_kl_topk,
+      .ofa = ef_blas_ofa,
       .log_softmax = ef_blas_log_softmax,
       .adamw = ef_blas_adamw,
   };

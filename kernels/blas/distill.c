@@ -1,5 +1,5 @@
 /* Distillation losses: KL divergence of a student from a teacher at temperature tau (Hinton, Vinyals and Dean
- * 2015), with the teacher known on the whole vocabulary or on its k largest logits. */
+ * 2015), with the teacher known on the whole vocabulary or on its k largest logits; and OFA-KD. */
 #include "ops.h"
 #include "softmax.h"
 
@@ -82,5 +82,45 @@ void ef_blas_kl_topk(size_t R, size_t V, size_t k, float tau, const int32_t *ind
     double kl = kl_topk_row(V, k, index + r * k, teacher + r * k, student + r * V, tau, scale * tau,
                             dlogits ? dlogits + r * V : NULL);
     losses[r] = (float)((double)tau * (double)tau * kl);
+  }
+}
+
+/* OFA-KD of one row: beside the target q_v = p_v^epsilon = exp(epsilon * (x_v - top) / tau) / sum^epsilon,
+ * one more exponential and no power; the target's own q differs from that by `extra`. */
+static double ofa_row(size_t V, size_t target, const float *teacher, const float *student, float tau,
+                      float epsilon, float factor, float *dx) {
+  const softmax_scale t = measure(V, teacher, tau), s = measure(V, student, tau);
+  const float rate = epsilon * t.rate, inverse = (float)pow(t.sum, -(double)epsilon);
+  const double wanted = exp((double)t.rate * ((double)teacher[target] - (double)t.top)) / t.sum;
+  const double extra = pow(1.0 + wanted, (double)epsilon) - 1.0 - pow(wanted, (double)epsilon);
+  const double powers = epsilon == 1.0f ? t.sum : ef_exp_sum(V, teacher, t.top, rate);
+  const double mass = powers * (double)inverse + extra; /* sum of q */
+  const float share = (float)(mass / s.sum);
+  float term[EF_CHUNK];
+  double loss = mass * log(s.sum);
+  for (size_t c = 0; c < V; c += EF_CHUNK) {
+    size_t width = V - c < EF_CHUNK ? V - c : EF_CHUNK;
+    const float *x = teacher + c, *y = student + c;
+    float *d = dx ? dx + c : NULL;
+#pragma omp simd
+    for (size_t i = 0; i < width; i++) {
+      float w = s.rate * (y[i] - s.top), q = ef_exp_softmax(rate * (x[i] - t.top)) * inverse;
+      term[i] = q * w;
+      if (d) d[i] = EF_FMA(factor, ef_exp_softmax(w) * share - q, d[i]);
+    }
+    loss -= (double)ef_sum(width, term);
+  }
+  if (dx) dx[target] -= (float)((double)factor * extra);
+  return loss - extra * (double)(s.rate * (student[target] - s.top));
+}
+
+void ef_blas_ofa(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
+                 const int32_t *targets, float scale, float *losses, float *dlogits) {
+  for (size_t r = 0; r < R; r++) {
+    losses[r] = 0.0f;
+    if (targets[r] == EF_IGNORE) continue;
+    double loss = ofa_row(V, (size_t)targets[r], teacher + r * V, student + r * V, tau, epsilon, scale * tau,
+                          dlogits ? dlogits + r * V : NULL);
+    losses[r] = (float)((double)tau * (double)tau * loss);
   }
 }

@@ -83,6 +83,8 @@ void ef_blas_kl(size_t R, size_t V, float tau, const float *teacher, const float
 void ef_blas_kl_topk(size_t R, size_t V, size_t k, float tau, const int32_t *index, const float *teacher,
                      const float *student, const int32_t *targets, float scale, float *losses,
                      float *dlogits);
+void ef_blas_ofa(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
+                 const int32_t *targets, float scale, float *losses, float *dlogits);
 
 /* adamw.c */
 void ef_blas_adamw(const ef_adamw *o, size_t n, float *p, const float *g, float *m, float *v);

@@ -79,6 +79,31 @@ void ef_ref_kl_topk(size_t R, size_t V, size_t k, float tau, const int32_t *inde
   }
 }
 
+static double ofa_row(size_t V, size_t target, double tau, double epsilon, const float *teacher,
+                      const float *student, double scale, float *dlogits) {
+  double teacher_lse = log_sum_exp(V, tau, teacher), student_lse = log_sum_exp(V, tau, student);
+  double loss = 0.0, mass = 0.0; /* sum of q */
+  for (size_t i = 0; i < V; i++) {
+    double y = i == target, q = pow(exp(teacher[i] / tau - teacher_lse) + y, epsilon) - y;
+    mass += q;
+    loss -= q * (student[i] / tau - student_lse);
+    if (dlogits) dlogits[i] = (float)(dlogits[i] - scale * tau * q);
+  }
+  for (size_t i = 0; dlogits && i < V; i++)
+    dlogits[i] = (float)(dlogits[i] + scale * tau * mass * exp(student[i] / tau - student_lse));
+  return tau * tau * loss;
+}
+
+void ef_ref_ofa(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
+                const int32_t *targets, float scale, float *losses, float *dlogits) {
+  for (size_t r = 0; r < R; r++) {
+    losses[r] = 0.0f;
+    if (targets[r] == EF_IGNORE) continue;
+    losses[r] = (float)ofa_row(V, (size_t)targets[r], tau, epsilon, teacher + r * V, student + r * V, scale,
+                               dlogits ? dlogits + r * V : NULL);
+  }
+}
+
 void ef_ref_log_softmax(size_t R, size_t V, float tau, const float *x, float *y) {
   for (size_t r = 0; r < R; r++) {
     double lse = log_sum_exp(V, tau, x + r * V);

@@ -38,6 +38,7 @@ static const ef_kernels table = {
     .cross_entropy = ef_ref_cross_entropy,
     .kl = ef_ref_kl,
     .kl_topk = ef_ref_kl_topk,
+    .ofa = ef_ref_ofa,
     .log_softmax = ef_ref_log_softmax,
     .adamw = ef_ref_adamw,
 };

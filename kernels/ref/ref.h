@@ -86,6 +86,8 @@ void ef_ref_kl(size_t R, size_t V, float tau, const float *teacher, const float 
                const int32_t *targets, float scale, float *losses, float *dlogits);
 void ef_ref_kl_topk(size_t R, size_t V, size_t k, float tau, const int32_t *index, const float *teacher,
                     const float *student, const int32_t *targets, float scale, float *losses, float *dlogits);
+void ef_ref_ofa(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
+                const int32_t *targets, float scale, float *losses, float *dlogits);
 void ef_ref_log_softmax(size_t R, size_t V, float tau, const float *x, float *y);
 
 /* adamw.c */

@@ -199,6 +199,78 @@ void check_kl_topk(const ef_kernels *k) {
   }
 }
 
+/* ---- OFA-KD ---- */
+
+typedef struct ofa_problem {
+  loss_problem loss;
+  double epsilon;
+} ofa_problem;
+
+static void ofa_forward(const void *context, double *losses) {
+  const ofa_problem *o = context;
+  const loss_problem *x = &o->loss;
+  double student[256], teacher[256], wide[256];
+  for (size_t r = 0; r < x->R; r++) {
+    if (x->targets[r] == EF_IGNORE) continue;
+    for (size_t i = 0; i < x->V; i++) wide[i] = x->teacher[r * x->V + i];
+    log_softmax(x->V, x->tau, wide, teacher);
+    log_softmax(x->V, x->tau, x->logits + r * x->V, student);
+    for (size_t i = 0; i < x->V; i++) {
+      double y = i == (size_t)x->targets[r];
+      losses[r] -= x->tau * x->tau * (pow(exp(teacher[i]) + y, o->epsilon) - y) * student[i];
+    }
+  }
+}
+
+static void ofa_case(const ef_kernels *k, size_t R, size_t V, double tau, double epsilon) {
+  const float *student = kt_input(R * V, 3.0f), *teacher = kt_input(R * V, 3.0f), scale = 0.7f;
+  float *losses = kt_floats(R), *alone = kt_floats(R), *dlogits = kt_random(R * V, 0.1f);
+  const float *start = kt_copy(R * V, dlogits);
+  ofa_problem x = {{.R = R, .V = V, .tau = tau, .targets = some_targets(R, V), .teacher = teacher}, epsilon};
+  x.loss.logits = kt_widen(R * V, student);
+  kt_problem p = {ofa_forward, &x, R, constant(R, scale)};
+  k->ofa(R, V, (float)tau, (float)epsilon, teacher, student, x.loss.targets, scale, losses, dlogits);
+  kt_forward("losses", &p, losses);
+  kt_gradient("dlogits", &p, R * V, x.loss.logits, start, dlogits);
+  for (size_t r = 0; r < R; r++) {
+    if (x.loss.targets[r] == EF_IGNORE) kt_equal("ignored row", V, dlogits + r * V, start + r * V);
+  }
+  k->ofa(R, V, (float)tau, (float)epsilon, teacher, student, x.loss.targets, scale, alone, NULL);
+  kt_match("losses without gradient", R, alone, kt_widen(R, losses));
+  kt_done();
+}
+
+/* With epsilon 1 the target is the teacher's distribution: the gradient of kl, whatever the label. */
+static void ofa_of_one(const ef_kernels *k, size_t R, size_t V, float tau) {
+  const float *teacher = kt_input(R * V, 3.0f), *student = kt_input(R * V, 3.0f);
+  const int32_t *targets = some_targets(R, V);
+  float *losses = kt_floats(R), *got = constant(R * V, 0.0f), *want = constant(R * V, 0.0f);
+  k->ofa(R, V, tau, 1.0f, teacher, student, targets, 0.5f, losses, got);
+  k->kl(R, V, tau, teacher, student, targets, 0.5f, losses, want);
+  kt_match("dlogits", R * V, got, kt_widen(R * V, want));
+  kt_done();
+}
+
+void check_ofa(const ef_kernels *k) {
+  static const double epsilons[] = {1.0, 1.5, 2.0, 0.75};
+  for (size_t i = 0; i < 4; i++) {
+    ofa_case(k, 0, 5, 1.0, epsilons[i]);
+    ofa_case(k, 2, 1, 2.0, epsilons[i]);
+    ofa_case(k, 13, 37, 1.0, epsilons[i]);
+    ofa_case(k, 13, 37, 2.0, epsilons[i]);
+    ofa_case(k, 4, 201, 4.0, epsilons[i]);
+  }
+  ofa_of_one(k, 13, 37, 2.0f);
+  /* pT = pS = (1/2, 1/2) and epsilon 2: q = ((3/2)^2 - 1, 1/4) = (5/4, 1/4), loss 3/2 log 2. */
+  const float zero[] = {0.0f, 0.0f};
+  const int32_t target = 0;
+  float loss, gradient[] = {0.0f, 0.0f};
+  k->ofa(1, 2, 1.0f, 2.0f, zero, zero, &target, 1.0f, &loss, gradient);
+  cr_assert_float_eq(loss, 1.5 * log(2.0), 1e-6);
+  cr_assert_float_eq(gradient[0], -0.5, 1e-6);
+  cr_assert_float_eq(gradient[1], 0.5, 1e-6);
+}
+
 /* ---- log softmax ---- */
 
 static void log_softmax_case(const ef_kernels *k, size_t R, size_t V, float tau) {

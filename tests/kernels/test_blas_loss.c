@@ -77,6 +77,29 @@ Test(blas_against_ref_loss, kl) {
   compare_kl(0, 17, 1.0f, 1.0f, 1);
 }
 
+static void compare_ofa(size_t V, float tau, float epsilon, float spread) {
+  size_t R = ROWS;
+  const float *teacher = kt_input(R * V, spread), *student = kt_input(R * V, spread);
+  const int32_t *t = labels(R, V, 1);
+  float *losses = kt_floats(R), *want = kt_floats(R), *d = kt_random(R * V, 1.0f),
+        *d_want = kt_copy(R * V, d);
+  blas()->ofa(R, V, tau, epsilon, teacher, student, t, 0.3f, losses, d);
+  ref()->ofa(R, V, tau, epsilon, teacher, student, t, 0.3f, want, d_want);
+  blas_match("ofa", R, losses, want);
+  blas_match("ofa dlogits", R * V, d, d_want);
+  kt_done();
+}
+
+Test(blas_against_ref_loss, ofa) {
+  static const float epsilons[] = {1.0f, 1.5f, 0.75f};
+  for (size_t s = 1; s < WIDTHS; s++) {
+    for (size_t e = 0; e < 3; e++) {
+      compare_ofa(widths[s], 1.0f, epsilons[e], 3.0f);
+      compare_ofa(widths[s], 0.5f, epsilons[e], 20.0f);
+    }
+  }
+}
+
 static void compare_kl_topk(size_t R, size_t V, size_t k, float tau) {
   const float *teacher = kt_input(R * k, 3.0f), *student = kt_input(R * V, 3.0f);
   const int32_t *t = labels(R, V, 0);
