@@ -38,7 +38,10 @@ static void distil(ef_pass *s, const ef_loss_spec *spec, const block *b, float *
   const ef_head_state *w = &s->head;
   size_t V = s->dims.V, k = spec->top_k;
   spec->teacher->logits(spec->teacher->ctx, b->row, b->rows, w->teacher);
-  if (k == 0 || k > w->top_k) {
+  if (spec->ofa) {
+    s->k->ofa(b->rows, V, spec->tau, spec->epsilon, w->teacher, w->logits, b->targets, spec->kl_scale,
+              w->losses, dlogits);
+  } else if (k == 0 || k > w->top_k) {
     s->k->kl(b->rows, V, spec->tau, w->teacher, w->logits, b->targets, spec->kl_scale, w->losses, dlogits);
   } else {
     for (size_t r = 0; r < b->rows; r++) {

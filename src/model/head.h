@@ -1,5 +1,6 @@
 /* The output head on any normed hidden states: that of the whole model and those of its early exits share the
- * matrix and differ only in the rows they read. Private to model/; callers use loss.h and exits.h.
+ * matrix and differ only in the rows they read. Callers use loss.h and exits.h; fusion/ofa.h, whose branches
+ * end in this head too, brings its own rows.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* The output head and its losses, in blocks of rows: the (B*T,V) logits never exist at once.
  *
  * L = ce_scale * sum CE + kl_scale * sum KL over the counted rows (deepfusion.md 6.3); means come from the
- * scales (1 / number of counted tokens of the whole batch).
+ * scales (1 / number of counted tokens of the whole batch). OFA-KD may stand in the place of KL (kernels.h).
  */
 #pragma once
 
@@ -22,10 +22,12 @@ typedef struct ef_loss_spec {
   float tau;                 /* temperature of the KL term */
   size_t top_k;              /* 0: full distribution of the teacher; else its top_k logits only */
   const ef_teacher *teacher; /* NULL: no KL term */
+  bool ofa;                  /* OFA-KD instead of KL, with this exponent; top_k does not count */
+  float epsilon;
 } ef_loss_spec;
 
 typedef struct ef_loss_sums {
-  double ce, kl;       /* sums over the counted rows, unscaled */
+  double ce, kl;       /* sums over the counted rows, unscaled; kl holds OFA-KD where that is asked for */
   size_t tokens, hits; /* counted rows; those whose arg max is the target */
 } ef_loss_sums;
 

@@ -74,6 +74,22 @@ static double kl_row(const float *teacher, const float *student, size_t k, doubl
   return kl;
 }
 
+/* OFA-KD of one row at temperature 2 and its gradient with respect to the student's logits. */
+static double ofa_row(const float *teacher, const float *student, int32_t target, double epsilon,
+                      double *gradient) {
+  double tau = 2.0, loss = 0.0, mass = 0.0;
+  for (int v = 0; v < V; v++) {
+    double y = v == target, p = exp((double)teacher[v] / tau - log_sum(teacher, tau));
+    double q = pow(p + y, epsilon) - y;
+    mass += q;
+    loss -= tau * tau * q * ((double)student[v] / tau - log_sum(student, tau));
+    gradient[v] = -tau * q;
+  }
+  for (int v = 0; v < V; v++)
+    gradient[v] += tau * mass * exp((double)student[v] / tau - log_sum(student, tau));
+  return loss;
+}
+
 Test(loss, cross_entropy_over_blocks) {
   bench *b = open_bench(EF_PASS_EVAL);
   ef_loss_spec spec = {.targets = b->targets};
@@ -98,8 +114,8 @@ Test(loss, cross_entropy_over_blocks) {
   close_bench(b);
 }
 
-/* dfinal and the head's gradient from the gradient of the logits, written out. */
-static void check_distillation(size_t top_k) {
+/* dfinal and the head's gradient from the gradient of the logits, written out. epsilon 0: KL. */
+static void check_distillation(size_t top_k, double epsilon) {
   bench *b = open_bench(EF_PASS_TRAIN);
   size_t D = b->model.dims.D;
   const ef_teacher teacher = {b, teacher_logits};
@@ -108,7 +124,9 @@ static void check_distillation(size_t top_k) {
                        .kl_scale = 0.03f,
                        .tau = 2.0f,
                        .top_k = top_k,
-                       .teacher = &teacher};
+                       .teacher = &teacher,
+                       .ofa = epsilon > 0.0,
+                       .epsilon = (float)epsilon};
   ef_loss_sums sums = {0};
   float *grads = calloc(b->model.table.floats, sizeof *grads), *dfinal = malloc(R * D * sizeof *dfinal);
   double *dhead = calloc(V * D, sizeof *dhead), kl = 0.0, g[V], worst = 0.0;
@@ -117,10 +135,12 @@ static void check_distillation(size_t top_k) {
   ef_loss(b->pass, &b->model, &spec, grads, dfinal, NULL, &sums);
   for (size_t r = 0; r < R; r++) {
     bool counted = b->targets[r] != EF_IGNORE;
-    double row = kl_row(b->teacher + r * V, b->logits + r * V, top_k ? top_k : V, 2.0, g);
+    const float *taught = b->teacher + r * V, *z = b->logits + r * V;
+    double row = epsilon > 0.0 ? ofa_row(taught, z, b->targets[r], epsilon, g)
+                               : kl_row(taught, z, top_k ? top_k : V, 2.0, g);
     kl += counted ? row : 0.0;
     for (int v = 0; v < V; v++) {
-      double p = exp((double)b->logits[r * V + (size_t)v] - log_sum(b->logits + r * V, 1.0));
+      double p = exp((double)z[v] - log_sum(z, 1.0));
       g[v] = counted ? 0.03 * g[v] + 0.01 * (p - (b->targets[r] == v)) : 0.0;
     }
     for (size_t i = 0; i < D; i++) {
@@ -139,8 +159,12 @@ static void check_distillation(size_t top_k) {
   close_bench(b);
 }
 
-Test(loss, distillation_from_the_full_distribution) { check_distillation(0); }
-Test(loss, distillation_from_the_largest_logits) { check_distillation(5); }
+Test(loss, distillation_from_the_full_distribution) { check_distillation(0, 0.0); }
+Test(loss, distillation_from_the_largest_logits) { check_distillation(5, 0.0); }
+Test(loss, ofa_from_the_full_distribution) {
+  check_distillation(0, 1.0);
+  check_distillation(5, 1.5);
+}
 
 Test(loss, labels_are_shifted_within_each_sequence) {
   const int32_t labels[6] = {1, 2, EF_IGNORE, 4, 5, 6};
