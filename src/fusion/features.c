@@ -30,9 +30,8 @@ bool ef_features_attend(const ef_features_spec *spec) {
 
 /* ---- view-aligned attention and its variants ----------------------------------------------------------- */
 
-static double vaa_loss(void *state, const float *const *student, const float *const *teacher, float scale,
-                       float *grads, float *const *dtaps) {
-  return ef_vaa_loss(state, student, teacher, scale, grads, dtaps);
+static double vaa_loss(void *state, const ef_comparison *c) {
+  return ef_vaa_loss(state, c->student, c->teacher, c->scale, c->lesson->extra_grads, c->dtaps);
 }
 
 static void vaa_mass(void *state, const float *const *student, double *mass) {
@@ -58,9 +57,8 @@ static ef_status create_vaa(const ef_features_spec *spec, const ef_kernels *kern
 
 /* ---- hints --------------------------------------------------------------------------------------------- */
 
-static double hints_loss(void *state, const float *const *student, const float *const *teacher, float scale,
-                         float *grads, float *const *dtaps) {
-  return ef_hints_loss(state, student, teacher, scale, grads, dtaps);
+static double hints_loss(void *state, const ef_comparison *c) {
+  return ef_hints_loss(state, c->student, c->teacher, c->scale, c->lesson->extra_grads, c->dtaps);
 }
 
 static void hints_init(void *state, uint64_t seed, uint64_t unit) { ef_hints_init(state, seed, unit); }

@@ -16,6 +16,7 @@
 #pragma once
 
 #include "deck/deck.h"
+#include "fusion/comparison.h"
 #include "fusion/vaa.h"
 
 enum { EF_MOST_STAGES = 64 }; /* the deck's own bound on fusion.stages */
@@ -35,9 +36,8 @@ typedef struct ef_features {
   void *state;   /* owned; NULL: no loss on features, and all below is empty */
   float *params; /* (count) owned by state */
   size_t count;
-  /* As ef_vaa_loss. */
-  double (*loss)(void *state, const float *const *student, const float *const *teacher, float scale,
-                 float *grads, float *const *dtaps);
+  /* The loss and its gradients: ef_vaa_loss, ef_hints_loss. */
+  double (*loss)(void *state, const ef_comparison *comparison);
   /* As ef_vaa_mass; NULL where there is no attention. */
   void (*mass)(void *state, const float *const *student, double *mass);
   void (*init)(void *state, uint64_t seed, uint64_t unit);

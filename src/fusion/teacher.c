@@ -62,20 +62,22 @@ static ef_status begin(void *ctx, const int32_t *ids, size_t B, size_t T, ef_los
   return EF_OK;
 }
 
-static double features(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads,
-                       ef_taps *taps) {
-  (void)B;
-  (void)T;
+static double features(void *ctx, const ef_lesson *lesson, ef_taps *taps) {
   ef_distiller *d = ctx;
   const float *of_student[EF_MOST_STAGES], *of_teacher[EF_MOST_STAGES];
   size_t J = (size_t)d->deck->fusion.stages;
   for (size_t j = 0; j < J; j++) {
-    of_student[j] = ef_pass_residual(student, ef_vaa_tap(d->layers, J, j + 1));
+    of_student[j] = ef_pass_residual(lesson->pass, ef_vaa_tap(d->layers, J, j + 1));
     of_teacher[j] = ef_pass_residual(d->pass, ef_vaa_tap(d->proxy->dims.L, J, d->order[j] + 1));
   }
   taps->at = d->at;
-  return d->features.loss(d->features.state, of_student, of_teacher, (float)d->deck->fusion.alpha,
-                          extra_grads, d->dtap);
+  const ef_comparison comparison = {.student = of_student,
+                                    .teacher = of_teacher,
+                                    .logits = &d->teacher,
+                                    .lesson = lesson,
+                                    .scale = (float)d->deck->fusion.alpha,
+                                    .dtaps = d->dtap};
+  return d->features.loss(d->features.state, &comparison);
 }
 
 ef_objective ef_distiller_objective(ef_distiller *d) {

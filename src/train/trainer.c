@@ -70,7 +70,8 @@ static ef_status gradients(ef_trainer *t, float *row) {
   ef_taps taps = {0};
   if (t->objective.features) {
     memset(t->extra_grads, 0, t->objective.extra_count * sizeof(float));
-    double fm = t->objective.features(t->objective.ctx, t->pass, B, T, t->extra_grads, &taps);
+    const ef_lesson lesson = {t->pass, t->model, t->targets, mean, t->grads, t->extra_grads};
+    double fm = t->objective.features(t->objective.ctx, &lesson, &taps);
     if (taps.at) row[EF_HISTORY_FM] = (float)fm;
   }
   return ef_backward(t->pass, t->model, t->dfinal, taps.at ? &taps : NULL, 1.0f, t->grads);

@@ -24,14 +24,24 @@ typedef struct ef_recipe {
   size_t look_every, patience, look_windows;
 } ef_recipe;
 
+/* What a loss on features sees of a step: the student after its forward pass and its own loss, the labels,
+ * and the places of gradients. All borrowed. */
+typedef struct ef_lesson {
+  ef_pass *pass;          /* the student's; its scratch may be used, its activations stay */
+  const ef_model *model;  /* the student */
+  const int32_t *targets; /* (B,T) */
+  float mean;             /* 1 / number of counted tokens */
+  float *grads;           /* of the model, += */
+  float *extra_grads;     /* of the extra block, +=; NULL: the value alone is wanted, no gradient */
+} ef_lesson;
+
 /* What is added to plain cross-entropy. begin: called before the loss of a batch; may set the teacher and
- * weights of `spec`. features: adds a loss on the student's residual stream, writes its gradients (parameters
- * of the extra block +=, taps), returns the loss. Either may be NULL. */
+ * weights of `spec`. features: adds a loss on the student's residual stream, adds its gradients, sets the
+ * taps that enter the backward pass, returns the loss. Either may be NULL. */
 typedef struct ef_objective {
   void *ctx;
   ef_status (*begin)(void *ctx, const int32_t *ids, size_t B, size_t T, ef_loss_spec *spec);
-  double (*features)(void *ctx, const ef_pass *student, size_t B, size_t T, float *extra_grads,
-                     ef_taps *taps);
+  double (*features)(void *ctx, const ef_lesson *lesson, ef_taps *taps);
   float *extra; /* parameters trained beside the model (view-aligned attention), or NULL */
   size_t extra_count;
   float extra_lr; /* their learning rate as a multiple of the model's */

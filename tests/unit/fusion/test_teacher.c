@@ -82,6 +82,12 @@ typedef struct losses {
   double ce, kl, fm, all;
 } losses;
 
+static double value_of_features(const lesson *s, const float *const *student, const float *const *teacher) {
+  const ef_lesson batch = {.pass = s->of_student, .model = &s->student};
+  const ef_comparison c = {.student = student, .teacher = teacher, .lesson = &batch, .scale = 1.0f};
+  return s->distiller.features.loss(s->distiller.features.state, &c);
+}
+
 /* Means over the scored tokens, in double from the logits of both networks; the value of the attention's loss
  * is taken from fusion/features.h: its kinds have their own tests. */
 static losses losses_of(const lesson *s) {
@@ -116,7 +122,7 @@ static losses losses_of(const lesson *s) {
       of_student[j - 1] = ef_pass_residual(student, (j * s->student.dims.L + J - 1) / J);
       of_teacher[j - 1] = ef_pass_residual(teacher, (order[j - 1] * s->proxy.dims.L + J - 1) / J);
     }
-    l.fm = s->distiller.features.loss(s->distiller.features.state, of_student, of_teacher, 1.0f, NULL, NULL);
+    l.fm = value_of_features(s, of_student, of_teacher);
   }
   l.all = l.ce + deck->fusion.alpha * l.fm + deck->fusion.beta * l.kl;
   return l;
