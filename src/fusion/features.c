@@ -4,6 +4,8 @@
 #include "fusion/hints.h"
 #include <string.h>
 
+bool ef_features_ofa(const ef_deck *deck) { return strcmp(deck->fusion.features, "ofa") == 0; }
+
 ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teacher) {
   const char *name = deck->fusion.features;
   size_t width = (size_t)deck->fusion.vaa_width;
@@ -20,6 +22,13 @@ ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teac
                               .own_stage = strcmp(name, "own_stage") == 0,
                               .mlp = strcmp(name, "mlp") == 0};
   if (strcmp(name, "hints") == 0) spec.kind = EF_FEATURES_HINTS;
+  if (ef_features_ofa(deck)) {
+    spec.kind = EF_FEATURES_OFA;
+    spec.ofa = (ef_ofa_shape){.width = student,
+                              .J = (size_t)deck->fusion.stages,
+                              .epsilon = (float)deck->fusion.ofa_epsilon,
+                              .tau = (float)deck->fusion.tau};
+  }
   if (strcmp(name, "none") == 0 || deck->fusion.alpha == 0.0) spec.kind = EF_FEATURES_NONE;
   return spec;
 }
@@ -82,14 +91,42 @@ static ef_status create_hints(const ef_vaa_shape *of, const ef_kernels *kernels,
   return EF_OK;
 }
 
+/* ---- OFA-KD -------------------------------------------------------------------------------------------- */
+
+static double ofa_loss(void *state, const ef_comparison *c) { return ef_ofa_loss(state, c); }
+static void ofa_init(void *state, uint64_t seed, uint64_t unit) { ef_ofa_init(state, seed, unit); }
+static void ofa_release(void *state) { ef_ofa_free(state); }
+
+static ef_status create_ofa(const ef_ofa_shape *shape, const ef_kernels *kernels, size_t rows,
+                            ef_features *f) {
+  ef_ofa *ofa;
+  EF_TRY(ef_ofa_create(shape, kernels, rows, &ofa));
+  *f = (ef_features){.state = ofa,
+                     .params = ef_ofa_block(ofa),
+                     .count = ef_ofa_params(shape),
+                     .loss = ofa_loss,
+                     .init = ofa_init,
+                     .release = ofa_release};
+  return EF_OK;
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
 ef_status ef_features_create(const ef_features_spec *spec, const ef_kernels *kernels, size_t B, size_t T,
                              uint64_t seed, uint64_t unit, ef_features *f) {
   *f = (ef_features){0};
-  if (spec->kind == EF_FEATURES_NONE) return EF_OK;
-  EF_TRY(spec->kind == EF_FEATURES_HINTS ? create_hints(&spec->shape, kernels, B, T, f)
-                                         : create_vaa(spec, kernels, B, T, f));
+  switch (spec->kind) {
+  case EF_FEATURES_NONE:
+    return EF_OK;
+  case EF_FEATURES_VAA:
+    EF_TRY(create_vaa(spec, kernels, B, T, f));
+    break;
+  case EF_FEATURES_HINTS:
+    EF_TRY(create_hints(&spec->shape, kernels, B, T, f));
+    break;
+  case EF_FEATURES_OFA:
+    EF_TRY(create_ofa(&spec->ofa, kernels, B * T, f));
+  }
   f->init(f->state, seed, unit);
   return EF_OK;
 }
@@ -105,6 +142,9 @@ void ef_features_size(const ef_features_spec *spec, size_t B, size_t T, size_t *
   if (spec->kind == EF_FEATURES_HINTS) {
     *bytes = ef_hints_bytes(&hints, B * T);
     *params = ef_hints_params(&hints);
+  } else if (spec->kind == EF_FEATURES_OFA) {
+    *bytes = ef_ofa_bytes(&spec->ofa, B * T);
+    *params = ef_ofa_params(&spec->ofa);
   } else if (spec->kind == EF_FEATURES_VAA) {
     *bytes = ef_vaa_bytes(&spec->shape, B, T, params);
   }

@@ -7,6 +7,8 @@
  * - A2, stage-wise linear hints, F_j^S H_j^T + c_j -> F_j^T, no view of other stages: features hints.
  * - A3, the method: features vaa.
  * - A4, without KL: beta 0.
+ * - A5, OFA-KD: features ofa. alpha weighs the sum over the branches, beta the final logits, where OFA's loss
+ *   stands in the place of KL; fusion.ofa_epsilon is the exponent (1: soft labels).
  * - A6, own-stage (block-diagonal) attention: features own_stage.
  * - A7, attention replaced, patch by patch, by an MLP of as many parameters: features mlp.
  * - A8, order of stages: teacher_stages reversed or shuffled; stages 1, 2, 4.
@@ -16,7 +18,7 @@
 #pragma once
 
 #include "deck/deck.h"
-#include "fusion/comparison.h"
+#include "fusion/ofa.h"
 #include "fusion/vaa.h"
 
 enum { EF_MOST_STAGES = 64 }; /* the deck's own bound on fusion.stages */
@@ -24,19 +26,21 @@ enum { EF_MOST_STAGES = 64 }; /* the deck's own bound on fusion.stages */
 typedef enum ef_features_kind {
   EF_FEATURES_NONE,
   EF_FEATURES_VAA, /* and its variants: ef_vaa_shape */
-  EF_FEATURES_HINTS
+  EF_FEATURES_HINTS,
+  EF_FEATURES_OFA
 } ef_features_kind;
 
 typedef struct ef_features_spec {
   ef_features_kind kind;
-  ef_vaa_shape shape; /* hints: only widths, J and `normed` count */
+  ef_vaa_shape shape; /* hints: only widths, J and `normed` count; ofa: only J */
+  ef_ofa_shape ofa;   /* ofa alone */
 } ef_features_spec;
 
 typedef struct ef_features {
   void *state;   /* owned; NULL: no loss on features, and all below is empty */
   float *params; /* (count) owned by state */
   size_t count;
-  /* The loss and its gradients: ef_vaa_loss, ef_hints_loss. */
+  /* The loss and its gradients: ef_vaa_loss, ef_hints_loss, ef_ofa_loss. */
   double (*loss)(void *state, const ef_comparison *comparison);
   /* As ef_vaa_mass; NULL where there is no attention. */
   void (*mass)(void *state, const float *const *student, double *mass);
@@ -46,6 +50,7 @@ typedef struct ef_features {
 
 /* What the deck asks for; kind none if fusion.alpha is 0. Widths of the residual streams. Local. */
 ef_features_spec ef_features_of(const ef_deck *deck, size_t student, size_t teacher);
+bool ef_features_ofa(const ef_deck *deck);             /* the final logits learn by OFA's loss too. Pure. */
 bool ef_features_attend(const ef_features_spec *spec); /* there is attention, so `mass` is there. Pure. */
 
 /* For batches (B,T), with first values of the streams (seed, EF_RNG_INIT, unit, tensor). EF_DECK, EF_MACHINE.

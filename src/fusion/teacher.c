@@ -59,6 +59,8 @@ static ef_status begin(void *ctx, const int32_t *ids, size_t B, size_t T, ef_los
   spec->kl_scale = (float)d->deck->fusion.beta;
   spec->tau = (float)d->deck->fusion.tau;
   spec->top_k = (size_t)d->deck->fusion.kl_top_k;
+  spec->ofa = ef_features_ofa(d->deck);
+  spec->epsilon = (float)d->deck->fusion.ofa_epsilon;
   return EF_OK;
 }
 

@@ -158,14 +158,17 @@ Test(features, the_deck_names_them) {
   spec = spec_of("fusion.features=mlp");
   cr_assert(spec.kind == EF_FEATURES_VAA && !spec.shape.own_stage && spec.shape.mlp);
   cr_assert_eq(spec_of("fusion.features=hints").kind, EF_FEATURES_HINTS);
+  spec = spec_of("fusion.features=ofa");
+  cr_assert(spec.kind == EF_FEATURES_OFA && spec.ofa.width == 100 && spec.ofa.J == spec.shape.J);
+  cr_assert(spec.ofa.epsilon == 1.0f && spec.ofa.tau == 1.0f && !ef_features_attend(&spec));
   cr_assert_eq(spec_of("fusion.features=none").kind, EF_FEATURES_NONE);
   cr_assert_eq(spec_of("fusion.alpha=0").kind, EF_FEATURES_NONE);
 }
 
 Test(features, what_is_created_is_what_is_planned) {
   static const char *const names[] = {"fusion.features=vaa", "fusion.features=mlp", "fusion.features=hints",
-                                      "fusion.features=none"};
-  for (size_t i = 0; i < 4; i++) {
+                                      "fusion.features=ofa", "fusion.features=none"};
+  for (size_t i = 0; i < 5; i++) {
     ef_features_spec spec = spec_of(names[i]);
     ef_features features;
     size_t before = ef_memory_bytes(), bytes, params;
@@ -174,7 +177,7 @@ Test(features, what_is_created_is_what_is_planned) {
     cr_assert_eq(ef_memory_bytes() - before, bytes, "%s", names[i]);
     cr_assert_eq(features.count, params);
     cr_assert_eq(features.mass != NULL, i == 0);
-    cr_assert_eq(features.state == NULL, i == 3);
+    cr_assert_eq(features.state == NULL, i == 4);
     ef_features_free(&features);
     cr_assert_eq(ef_memory_bytes(), before);
   }

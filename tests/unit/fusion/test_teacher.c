@@ -1,4 +1,5 @@
-/* Phase II as a whole: L = CE + alpha * FM + beta * KL through student, attention and frozen teacher. */
+/* Phase II as a whole: L = CE + alpha * FM + beta * KL through student, attention and frozen teacher; with
+ * OFA-KD its loss in the place of KL, and its branches, of which FM is the mean, in that of the attention. */
 #include "base/memory.h"
 #include "fusion/teacher.h"
 #include "support/support.h"
@@ -82,15 +83,35 @@ typedef struct losses {
   double ce, kl, fm, all;
 } losses;
 
-static double value_of_features(const lesson *s, const float *const *student, const float *const *teacher) {
-  const ef_lesson batch = {.pass = s->of_student, .model = &s->student};
-  const ef_comparison c = {.student = student, .teacher = teacher, .lesson = &batch, .scale = 1.0f};
+static void logits_of_teacher(void *ctx, size_t row, size_t rows, float *out) {
+  const lesson *s = ctx;
+  ef_logits(s->of_teacher, &s->proxy, row, rows, out);
+}
+
+static double value_of_features(lesson *s, const float *const *student, const float *const *teacher,
+                                const int32_t *targets, size_t counted) {
+  const ef_teacher logits = {s, logits_of_teacher};
+  const ef_lesson batch = {
+      .pass = s->of_student, .model = &s->student, .targets = targets, .mean = 1.0f / (float)counted};
+  const ef_comparison c = {
+      .student = student, .teacher = teacher, .logits = &logits, .lesson = &batch, .scale = 1.0f};
   return s->distiller.features.loss(s->distiller.features.state, &c);
+}
+
+/* The loss on the final logits of a row: KL, or OFA's with its exponent. */
+static double row_loss(const ef_deck *deck, const double *ps, const double *pt, int32_t target) {
+  bool ofa = strcmp(deck->fusion.features, "ofa") == 0;
+  double tau = deck->fusion.tau, loss = 0.0;
+  for (int32_t v = 0; v < TINY_V; v++) {
+    double y = v == target;
+    loss += ofa ? -(pow(exp(pt[v]) + y, deck->fusion.ofa_epsilon) - y) * ps[v] : exp(pt[v]) * (pt[v] - ps[v]);
+  }
+  return tau * tau * loss;
 }
 
 /* Means over the scored tokens, in double from the logits of both networks; the value of the attention's loss
  * is taken from fusion/features.h: its kinds have their own tests. */
-static losses losses_of(const lesson *s) {
+static losses losses_of(lesson *s) {
   const ef_deck *deck = &s->t.deck;
   int32_t ids[R], targets[R];
   ef_pass *student = s->of_student, *teacher = s->of_teacher;
@@ -109,7 +130,7 @@ static losses losses_of(const lesson *s) {
     log_probabilities(zs, tau, ps);
     log_probabilities(zt, tau, pt);
     l.ce -= q[targets[r]];
-    for (size_t v = 0; v < TINY_V; v++) l.kl += tau * tau * exp(pt[v]) * (pt[v] - ps[v]);
+    l.kl += row_loss(deck, ps, pt, targets[r]);
     counted++;
   }
   l.ce /= (double)counted;
@@ -122,9 +143,10 @@ static losses losses_of(const lesson *s) {
       of_student[j - 1] = ef_pass_residual(student, (j * s->student.dims.L + J - 1) / J);
       of_teacher[j - 1] = ef_pass_residual(teacher, (order[j - 1] * s->proxy.dims.L + J - 1) / J);
     }
-    l.fm = value_of_features(s, of_student, of_teacher);
+    l.fm = value_of_features(s, of_student, of_teacher, targets, counted);
   }
-  l.all = l.ce + deck->fusion.alpha * l.fm + deck->fusion.beta * l.kl;
+  double stages = strcmp(deck->fusion.features, "ofa") == 0 ? (double)J : 1.0;
+  l.all = l.ce + deck->fusion.alpha * stages * l.fm + deck->fusion.beta * l.kl;
   return l;
 }
 
@@ -132,7 +154,7 @@ static losses losses_of(const lesson *s) {
 
 /* Central difference with one step of Richardson's extrapolation; the loss is a double sum of float
  * activations. */
-static double difference(const lesson *s, float *x) {
+static double difference(lesson *s, float *x) {
   const float h = 1.0f / 128.0f, keep = *x;
   double d[2];
   for (int i = 0; i < 2; i++) {
@@ -147,7 +169,7 @@ static double difference(const lesson *s, float *x) {
   return (4.0 * d[1] - d[0]) / 3.0;
 }
 
-static void expect_slope(const lesson *s, const char *name, float *x, float gradient) {
+static void expect_slope(lesson *s, const char *name, float *x, float gradient) {
   double slope = difference(s, x), error = fabs((double)gradient - slope), most = 1e-3 * fabs(slope) + 1e-4;
   cr_expect_leq(error, most, "%s: gradient %.6g, slope %.6g", name, (double)gradient, slope);
 }
@@ -179,7 +201,7 @@ static void check_gradients(const char *const *overrides) {
     }
   }
   for (size_t at = 0; at < extra; at += extra / 40 + 1) {
-    expect_slope(&s, "view-aligned attention", &s.trainer.objective.extra[at], s.trainer.extra_grads[at]);
+    expect_slope(&s, "loss on features", &s.trainer.objective.extra[at], s.trainer.extra_grads[at]);
   }
   ef_free(params);
   ef_free(block);
@@ -204,6 +226,30 @@ Test(teacher, gradients_with_each_ablation) {
     const char *overrides[] = {features[i], NULL};
     check_gradients(overrides);
   }
+}
+
+Test(teacher, gradients_with_ofa) {
+  static const char *const more[] = {"fusion.ofa_epsilon=1.5", "fusion.alpha=0", "fusion.beta=0",
+                                     "fusion.kl_top_k=3"};
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+    const char *overrides[] = {"fusion.features=ofa", "fusion.tau=1.5", more[i], NULL};
+    check_gradients(overrides);
+  }
+}
+
+/* With epsilon 1 and without branches OFA-KD differs from KL by the teacher's entropy, which has no gradient.
+ */
+Test(teacher, ofa_without_branches_and_exponent_is_kl) {
+  const char *ofa[] = {"fusion.features=ofa", "fusion.alpha=0", NULL}, *kl[] = {"fusion.alpha=0", NULL};
+  lesson a, b;
+  open_lesson(&a, ofa, 1);
+  open_lesson(&b, kl, 1);
+  cr_ok(ef_trainer_step(&a.trainer));
+  cr_ok(ef_trainer_step(&b.trainer));
+  cr_assert_lt(test_rel_frobenius(a.trainer.grads, b.trainer.grads, a.student.table.floats), 1e-5);
+  cr_assert_gt(a.trainer.history.rows[0][EF_HISTORY_KL], b.trainer.history.rows[0][EF_HISTORY_KL]);
+  close_lesson(&a);
+  close_lesson(&b);
 }
 
 Test(teacher, features_none_is_alpha_zero) {

@@ -182,12 +182,14 @@ Test(views, attention_mass_by_teacher_stage) {
   for (size_t n = 0; n < 4; n++) cr_assert_float_eq(own[n], n / 2 == n % 2, 1e-6);
   mass_of("fusion.features=mlp", none);
   for (size_t n = 0; n < 4; n++) cr_assert_float_eq(none[n], 0.0, 0.0);
+  mass_of("fusion.features=ofa", none);
+  for (size_t n = 0; n < 4; n++) cr_assert_float_eq(none[n], 0.0, 0.0);
 }
 
 Test(views, training_does_not_notice) {
   static const char *const settings[] = {"fusion.features=vaa", "fusion.features=hints",
-                                         "fusion.features=none"};
-  for (size_t i = 0; i < 3; i++) {
+                                         "fusion.features=none", "fusion.features=ofa"};
+  for (size_t i = 0; i < 4; i++) {
     lesson plain, watched;
     open_lesson(&plain, settings[i]);
     open_lesson(&watched, settings[i]);
