@@ -54,6 +54,9 @@ void ef_cli_free(ef_cli *cli);
 ef_status ef_cli_parse(ef_cli *cli, const struct argp *argp, int argc, char **argv, void *input,
                        bool *help_only);
 
+/* Appends an override, as one more --set; the text is not copied. EF_MACHINE. Local. */
+ef_status ef_cli_set(ef_cli *cli, const char *text);
+
 /* EF_USAGE unless there are `least` to `most` arguments; `wanted` names them ("DIR OUT.h5"). Local. */
 ef_status ef_cli_arguments(const ef_cli *cli, const char *command, size_t least, size_t most,
                            const char *wanted);

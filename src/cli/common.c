@@ -28,16 +28,20 @@ static const struct argp_option common_options[] = {
     {0},
 };
 
+ef_status ef_cli_set(ef_cli *cli, const char *text) {
+  const char **grown = ef_realloc(cli->overrides, cli->override_count + 1, sizeof *grown);
+  EF_TRY(EF_CHECK(grown, EF_MACHINE, "out of memory"));
+  cli->overrides = grown;
+  cli->overrides[cli->override_count++] = text;
+  return EF_OK;
+}
+
 static error_t add_override(ef_cli *cli, const char *text) {
   if (!strchr(text, '=')) {
     ef_fail(EF_USAGE, __FILE__, __LINE__, "--set %s: wants section.key=value", text);
     return EINVAL;
   }
-  const char **grown = ef_realloc(cli->overrides, cli->override_count + 1, sizeof *grown);
-  if (!grown) return ENOMEM;
-  cli->overrides = grown;
-  cli->overrides[cli->override_count++] = text;
-  return 0;
+  return ef_cli_set(cli, text) == EF_OK ? 0 : ENOMEM;
 }
 
 static error_t add_argument(ef_cli *cli, const char *text) {

@@ -8,9 +8,12 @@ static const char RIVAL[] = "text,federation,fusion,global,tune,exits,eval,contr
 
 const ef_method ef_methods[] = {
     {"deepfusion", "one upload per device, knowledge clusters, view-aligned distillation, merge, tuning",
-     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_MENTORS, FUSION, ef_deepfusion},
-    {"central", "upper bound: public and private text trained on in one place", 0, RIVAL, ef_central},
-    {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only},
+     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_MENTORS, FUSION, ef_deepfusion, NULL},
+    {"ofakd",
+     "DeepFusion with OFA-KD in phase II (sets fusion.features ofa) and plain tuning (sets tune.kl 0)",
+     EF_DOES_LOCAL | EF_DOES_FUSION, FUSION, ef_ofakd, ef_ofakd_settings},
+    {"central", "upper bound: public and private text trained on in one place", 0, RIVAL, ef_central, NULL},
+    {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only, NULL},
     {0},
 };
 

@@ -19,6 +19,8 @@ typedef struct ef_method {
   unsigned does;
   const char *sections;                               /* of the deck that the result depends on */
   ef_status (*run)(ef_run *run, ef_outcome *outcome); /* Collective */
+  const char *const *settings; /* "section.key=value", ended by NULL: keys of the deck that make the method;
+                                  they are set behind all that the user sets. NULL: none */
 } ef_method;
 
 /* Table of all methods, ended by a NULL name; a method by name, or NULL. Local. */
@@ -31,6 +33,12 @@ ef_status ef_deepfusion(ef_run *run, ef_outcome *outcome);
 
 /* Adds proxies, bases and the merged model of a finished fusion to the stages, and sets the cost. Local. */
 ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *outcome);
+
+/* OFA-KD (arXiv 2310.19444) in the place of view-aligned attention (fusion/ofa.h): DeepFusion with
+ * fusion.features ofa. It has no routed distillation, so its tuning is plain: tune.kl 0. Everything else is
+ * the deck's. Collective; EF_FAULT if the deck is not set so. */
+ef_status ef_ofakd(ef_run *run, ef_outcome *outcome);
+extern const char *const ef_ofakd_settings[];
 
 /* The upper bound: all parameters trained on public and private text in one place. Nothing crosses that is
  * counted: it is not a federated method. Collective. */
