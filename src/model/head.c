@@ -23,10 +23,13 @@ typedef struct block {
   const int32_t *targets;
 } block;
 
-static void count_rows(const ef_pass *s, const block *b, float *row_losses, ef_loss_sums *sums) {
+static void count_rows(const ef_pass *s, const block *b, float *row_losses, uint8_t *row_hits,
+                       ef_loss_sums *sums) {
   for (size_t r = 0; r < b->rows; r++) {
+    bool counted = b->targets[r] != EF_IGNORE;
     if (row_losses) row_losses[b->row + r] = s->head.losses[r];
-    if (b->targets[r] == EF_IGNORE) continue;
+    if (row_hits) row_hits[b->row + r] = counted && s->head.hits[r];
+    if (!counted) continue;
     sums->ce += (double)s->head.losses[r];
     sums->tokens++;
     sums->hits += s->head.hits[r];
@@ -64,7 +67,7 @@ void ef_head_loss(ef_pass *s, const ef_model *model, const ef_loss_spec *spec, c
     block b = {row, R - row < w->rows ? R - row : w->rows, spec->targets + row};
     ef_head_logits(s, model, hidden + row * D, b.rows, w->logits);
     s->k->cross_entropy(b.rows, s->dims.V, w->logits, b.targets, spec->ce_scale, w->losses, w->hits, dlogits);
-    count_rows(s, &b, row_losses, sums);
+    count_rows(s, &b, row_losses, spec->row_hits, sums);
     if (spec->teacher) distil(s, spec, &b, dlogits, sums);
     if (!grads) continue;
     ef_linear_backward(s->k, &head, b.rows, hidden + row * D, dlogits,

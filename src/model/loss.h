@@ -24,6 +24,7 @@ typedef struct ef_loss_spec {
   const ef_teacher *teacher; /* NULL: no KL term */
   bool ofa;                  /* OFA-KD instead of KL, with this exponent; top_k does not count */
   float epsilon;
+  uint8_t *row_hits;         /* (R) or NULL: filled with 1 for a counted row whose arg max is the target */
 } ef_loss_spec;
 
 typedef struct ef_loss_sums {

@@ -61,7 +61,7 @@ ef_status ef_evaluate_batch(ef_evaluator *e, const ef_model *model, const ef_str
     ef_stream_window(stream, T, (first + n) * windows / count, e->ids + n * T, e->targets + n * T);
   }
   EF_TRY(ef_forward(e->pass, model, e->ids, n, T));
-  ef_loss_spec spec = {.targets = e->targets, .tau = 1.0f};
+  ef_loss_spec spec = {.targets = e->targets, .tau = 1.0f, .row_hits = e->row_hits};
   ef_loss_sums sums = {0};
   ef_loss(e->pass, model, &spec, NULL, NULL, e->row_losses, &sums);
   double nll = 0.0;

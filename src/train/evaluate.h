@@ -30,6 +30,7 @@ typedef struct ef_evaluator {
   size_t B, T;
   int32_t *ids, *targets; /* (B,T) owned */
   float *row_losses;      /* (B*T) owned */
+  uint8_t *row_hits;      /* (B*T) borrowed, or NULL: set by whoever wants the hits of the rows */
 } ef_evaluator;
 
 /* `experts` as in ef_pass_create. EF_MACHINE. Local. */

@@ -92,7 +92,8 @@ static double ofa_row(const float *teacher, const float *student, int32_t target
 
 Test(loss, cross_entropy_over_blocks) {
   bench *b = open_bench(EF_PASS_EVAL);
-  ef_loss_spec spec = {.targets = b->targets};
+  uint8_t row_hits[R];
+  ef_loss_spec spec = {.targets = b->targets, .row_hits = row_hits};
   ef_loss_sums sums = {.ce = 1.0, .tokens = 10};
   float rows[R];
   double ce = 1.0;
@@ -105,7 +106,9 @@ Test(loss, cross_entropy_over_blocks) {
     cr_assert_float_eq(rows[r], row, 1e-5);
     ce += row;
     tokens += counted;
-    hits += counted && rank_of(z, b->targets[r]) == 0;
+    bool hit = counted && rank_of(z, b->targets[r]) == 0;
+    cr_assert_eq(row_hits[r], hit);
+    hits += hit;
   }
   cr_expect_float_eq(sums.ce, ce, 1e-4);
   cr_expect_eq(sums.tokens, tokens);
