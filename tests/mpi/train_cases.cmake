@@ -1,6 +1,8 @@
 ef_mpi_test(train_spread/qwen2_moe)
 ef_mpi_test(train_spread/deepseek)
 ef_mpi_test(train_spread/text_without_windows_scores_nothing)
+ef_mpi_test(train_documents/have_the_bits_of_one_rank)
+ef_mpi_test(train_documents/a_text_needs_the_list_of_its_documents)
 ef_mpi_test(train_upload/float32_arrives)
 ef_mpi_test(train_upload/bfloat16_arrives)
 ef_mpi_test(train_upload/a_lost_part_ends_it_on_all_ranks)
