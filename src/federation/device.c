@@ -48,7 +48,13 @@ ef_status ef_families_pretrain(ef_run *run, const ef_population *population) {
   for (size_t i = 0; i < population->entries; i++) {
     cost[i] = ef_train_cost(&population->dims[i], 1, 1, (size_t)run->deck->federation.context);
   }
-  ef_phase phase = {"family starts", population->entries, cost, owner, &context, pretrain_entry};
+  ef_phase phase = {.name = "family starts",
+                    .units = population->entries,
+                    .cost = cost,
+                    .owner = owner,
+                    .ctx = &context,
+                    .run_unit = pretrain_entry,
+                    .place = EF_ON_SERVER};
   EF_GO(ef_phase_run(run, &phase));
 done:
   ef_free(cost);
@@ -248,7 +254,13 @@ ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devi
     const ef_dims *dims = &population->dims[population->entry[n]];
     cost[n] = population->fails[n] ? 0.0 : ef_train_cost(dims, 1, 1, (size_t)run->deck->federation.context);
   }
-  ef_phase phase = {"local training", population->devices, cost, devices->owner, &context, run_device};
+  ef_phase phase = {.name = "local training",
+                    .units = population->devices,
+                    .cost = cost,
+                    .owner = devices->owner,
+                    .ctx = &context,
+                    .run_unit = run_device,
+                    .place = EF_ON_DEVICES};
   EF_GO(ef_phase_run(run, &phase));
   EF_GO(ef_records_share(run, &records, devices->count, devices->owner));
   EF_GO(check_diverged(run, devices));

@@ -67,7 +67,7 @@ static ef_status pretrain_start(void *ctx, size_t unit, ef_effort *effort) {
 ef_status ef_base_start(ef_run *run) {
   double cost = 1.0;
   int owner = 0;
-  ef_phase phase = {"base start", 1, &cost, &owner, run, pretrain_start};
+  ef_phase phase = {"base start", 1, &cost, &owner, run, pretrain_start, EF_ON_SERVER};
   return ef_phase_run(run, &phase);
 }
 
@@ -181,6 +181,7 @@ static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model 
 done:
   run->steps += trainer.step;
   ef_effort_add(effort, &trainer);
+  if (b->taught) ef_effort_add_teacher(effort, &trainer, &proxy->dims);
   ef_trainer_free(&trainer);
   ef_distiller_free(&distiller);
   return status;
@@ -245,7 +246,7 @@ ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef
     cost[i] = ef_train_cost(&bases->dims, 3, 1, 1) +
               ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
   }
-  ef_phase phase = {"distillation", clusters->count, cost, owner, &context, run_base};
+  ef_phase phase = {"distillation", clusters->count, cost, owner, &context, run_base, EF_ON_SERVER};
   EF_GO(ef_phase_run(run, &phase));
   EF_GO(ef_records_share(run, &records, clusters->count, owner));
 done:

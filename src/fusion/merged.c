@@ -62,7 +62,7 @@ done:
 static ef_status make_phase(ef_run *run, const char *name, const ingredients *from, const ef_part_key *key) {
   double started = ef_clock();
   EF_TRY(ef_agree(run->par, ef_par_root(run->par) ? make(run, from, key) : EF_OK));
-  return ef_event_phase(run, name, started, &(ef_effort){0});
+  return ef_event_phase(run, name, EF_ON_SERVER, started, &(ef_effort){0});
 }
 
 ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_part_key *key) {

@@ -203,7 +203,7 @@ ef_status ef_proxies_make(ef_run *run, const ef_population *population, const ef
   for (size_t i = 0; i < clusters->count; i++) {
     cost[i] = ef_train_cost(&population->dims[clusters->clusters[i].entry], 1, 1, 1);
   }
-  ef_phase phase = {"proxies", clusters->count, cost, owner, &context, guard_proxy};
+  ef_phase phase = {"proxies", clusters->count, cost, owner, &context, guard_proxy, EF_ON_SERVER};
   EF_GO(ef_phase_run(run, &phase));
   EF_GO(ef_records_share(run, &records, clusters->count, owner));
 done:

@@ -274,7 +274,7 @@ ef_status ef_clearing_make(ef_run *run, size_t devices, const int *owner, ef_cle
     return ef_context(status, "market");
   }
   c->done = true;
-  return ef_event_phase(run, "market", started, &(ef_effort){0});
+  return ef_event_phase(run, "market", EF_ON_SERVER, started, &(ef_effort){0});
 }
 
 /* All but the workload is known before the training: one that costs nothing stands for it. */

@@ -27,7 +27,8 @@ ef_status ef_event(const ef_run *run, const char *event, const char *fields, ...
   return EF_CHECK(whole, EF_MACHINE, "%s: could not be written: %s", path, strerror(errno));
 }
 
-ef_status ef_event_phase(ef_run *run, const char *name, double started, const ef_effort *effort) {
+ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double started,
+                         const ef_effort *effort) {
   size_t ranks = (size_t)run->par->size;
   double seconds = ef_clock() - started, mine[3] = {effort->tokens, effort->flops, effort->steps},
          *all = NULL;
@@ -38,8 +39,9 @@ ef_status ef_event_phase(ef_run *run, const char *name, double started, const ef
   for (size_t i = 0; i < 3 * ranks; i++) sum[i % 3] += all[i];
   if (ef_par_root(run->par)) ef_log(EF_LOG_INFO, "%-24s %8.1f s  %10.0f tokens", name, seconds, sum[0]);
   EF_GO(ef_event(run, "phase",
-                 "\"name\": \"%s\", \"seconds\": %.6f, \"tokens\": %.0f, \"flops\": %.6e, \"steps\": %.0f",
-                 name, seconds, sum[0], sum[1], sum[2]));
+                 "\"name\": \"%s\", \"place\": \"%s\", \"seconds\": %.6f, \"tokens\": %.0f, \"flops\": %.6e, "
+                 "\"steps\": %.0f",
+                 name, ef_place_name(place), seconds, sum[0], sum[1], sum[2]));
 done:
   ef_free(all);
   return ef_agree(run->par, status);

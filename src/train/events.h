@@ -7,9 +7,10 @@
 
 #include "train/units.h"
 
-/* One line {"event": "phase", "name", "seconds", "tokens", "flops", "steps"}; efforts are summed over ranks.
- * Collective. */
-ef_status ef_event_phase(ef_run *run, const char *name, double started, const ef_effort *effort);
+/* One line {"event": "phase", "name", "place": "server" or "devices", "seconds", "tokens", "flops", "steps"};
+ * efforts are summed over ranks. Collective. */
+ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double started,
+                         const ef_effort *effort);
 
 /* One line {"event": EVENT, FIELDS}; `fields` is the inside of a JSON object. Local; root only writes. */
 ef_status ef_event(const ef_run *run, const char *event, const char *fields, ...)

@@ -5,6 +5,15 @@
 #include "par/units.h"
 #include "train/events.h"
 
+const char *ef_place_name(ef_place place) {
+  static const char *const names[EF_PLACE_COUNT] = {"server", "devices"};
+  return names[place];
+}
+
+double ef_forward_flops_per_token(const ef_dims *dims, size_t context) {
+  return ef_dims_flops_per_token(dims, context) / 3.0;
+}
+
 double ef_train_cost(const ef_dims *dims, size_t steps, size_t batch, size_t context) {
   return ef_dims_flops_per_token(dims, context) * (double)(steps * batch * context);
 }
@@ -15,6 +24,12 @@ void ef_effort_add(ef_effort *effort, const ef_trainer *trainer) {
   effort->steps += (double)steps;
   effort->tokens += (double)(steps * B * T);
   effort->flops += ef_train_cost(&trainer->model->dims, steps, B, T);
+}
+
+void ef_effort_add_teacher(ef_effort *effort, const ef_trainer *trainer, const ef_dims *teacher) {
+  if (!trainer->model) return;
+  size_t steps = trainer->step - trainer->restored, T = trainer->recipe.context;
+  effort->flops += ef_forward_flops_per_token(teacher, T) * (double)(steps * trainer->recipe.batch * T);
 }
 
 static ef_status run_units(ef_run *run, ef_phase *phase, ef_effort *effort) {
@@ -36,6 +51,7 @@ ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
   ef_status status = run_units(run, phase, &effort);
   if (status != EF_OK && status != EF_STOPPED) status = ef_context(status, "%s", phase->name);
   ef_status met = ef_run_meet(run, status);
-  if (met == EF_OK || met == EF_STOPPED) EF_TRY(ef_event_phase(run, phase->name, started, &effort));
+  if (met == EF_OK || met == EF_STOPPED)
+    EF_TRY(ef_event_phase(run, phase->name, phase->place, started, &effort));
   return met;
 }

@@ -5,6 +5,7 @@
 #include "train/record.h"
 #include "train/units.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { UNITS = 7, WIDTH = 2 };
@@ -41,8 +42,20 @@ static ef_status run_unit(void *ctx, size_t unit, ef_effort *effort) {
 static ef_status run_phase(void) {
   memset(table, 0, sizeof table);
   for (size_t u = 0; u < UNITS; u++) cost[u] = 1.0 + (double)(u % 3);
-  ef_phase phase = {"phase", UNITS, cost, owner, NULL, run_unit};
+  ef_phase phase = {"phase", UNITS, cost, owner, NULL, run_unit, EF_ON_DEVICES};
   return ef_phase_run(&t.run, &phase);
+}
+
+/* The log's only line tells whose work it was, and what all ranks did. */
+static bool is_logged(void) {
+  char path[4096], line[1024] = "";
+  ef_run_path(&t.run, path, sizeof path, "metrics.jsonl");
+  FILE *log = fopen(path, "r");
+  if (!log) return false;
+  bool any = fgets(line, sizeof line, log) != NULL;
+  fclose(log);
+  return any && strstr(line, "\"name\": \"phase\", \"place\": \"devices\", \"seconds\": ") &&
+         strstr(line, "\"steps\": 7}");
 }
 
 static void open_run(void) {
@@ -58,6 +71,7 @@ static void close_run(void) {
 MPI_TEST(train_phase, records_reach_all_ranks) {
   open_run();
   cr_assert(mpi_all(run_phase() == EF_OK), "%s", ef_message());
+  cr_assert(mpi_all(par.rank > 0 || is_logged()));
   for (size_t u = 0; u < UNITS; u++) cr_assert(mpi_all(table[u][0] == (owner[u] == par.rank ? 1.0 : 0.0)));
   cr_assert(mpi_all(ef_records_share(&t.run, &records, UNITS, owner) == EF_OK));
   for (size_t u = 0; u < UNITS; u++)
