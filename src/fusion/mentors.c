@@ -1,6 +1,7 @@
 #include "fusion/mentors.h"
 
 #include "base/memory.h"
+#include "train/units.h"
 #include <math.h>
 #include <string.h>
 
@@ -110,11 +111,14 @@ static ef_status feed_batch(void *ctx, size_t step, size_t micro, int32_t *ids, 
 }
 
 ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *m) {
+  double flops = 0.0;
+  for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->proxies[i].dims, m->T);
   m->text = *text;
   return (ef_feed){.ctx = m,
                    .batch = feed_batch,
                    .teacher = &m->teacher,
                    .ce = 1.0f,
                    .kl = (float)run->deck->tune.kl,
-                   .tau = (float)run->deck->tune.tau};
+                   .tau = (float)run->deck->tune.tau,
+                   .teacher_flops = flops};
 }

@@ -14,6 +14,7 @@ typedef struct ef_feed {
   ef_status (*batch)(void *ctx, size_t step, size_t micro, int32_t *ids, int32_t *targets);
   const ef_teacher *teacher; /* NULL: none */
   float ce, kl, tau;         /* weights of the losses, both means over the counted tokens; temperature */
+  double teacher_flops;      /* of the teacher's forward passes, a token (ef_forward_flops_per_token) */
 } ef_feed;
 
 /* Windows drawn from a source, in micro-batches of (tune.micro_batch, global.context). */

@@ -162,6 +162,18 @@ Test(mentors, great_sharpness_takes_the_best_proxy_of_each_window) {
   close_sample(&s);
 }
 
+/* A forward pass of each proxy on each token: a third of what training it on that token would take. */
+Test(mentors, their_feed_says_what_they_cost) {
+  static sample s;
+  double wanted = 0.0;
+  open_sample(&s, 3, 0.5f, 1.0);
+  ef_text_feed text = ef_text_feed_of(&s.t.run, &s.t.run.public_text, 1);
+  for (size_t i = 0; i < 3; i++) wanted += ef_dims_flops_per_token(&s.population.dims[i], T) / 3.0;
+  cr_expect_float_eq(ef_mentors_feed(&s.t.run, &text, &s.mentors).teacher_flops, wanted, 1e-9 * wanted);
+  cr_expect_eq(ef_text_feed_plain(&text).teacher_flops, 0.0);
+  close_sample(&s);
+}
+
 Test(mentors, a_proxy_that_is_missing_is_an_error_and_leaks_nothing) {
   static sample s;
   open_sample(&s, 2, 0.5f, 1.0);
