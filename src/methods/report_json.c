@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "methods/quality_json.h"
+#include "methods/report_effort.h"
 #include "methods/report_market.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
@@ -85,16 +86,6 @@ static json_t *communication(const ef_report *r) {
                    whole(formula[EF_DOWN]), "per_device", devices);
 }
 
-static json_t *device_memory(const ef_report *r) {
-  json_t *out = json_array();
-  for (size_t n = 0; n < r->outcome->devices.count; n++) {
-    json_t *line = device(r, n);
-    json_object_set_new(line, "peak_bytes", whole(r->outcome->devices.records[n].peak_bytes));
-    json_array_append_new(out, line);
-  }
-  return out;
-}
-
 static json_t *left_out(const ef_report *r) {
   json_t *out = json_array();
   for (size_t n = 0; n < r->outcome->devices.count; n++) {
@@ -142,11 +133,12 @@ static json_t *phases(const ef_report *r) {
     const ef_phase_total *p = &r->phases[i];
     double gflops = p->flops / p->seconds / 1e9;
     double peak = r->sgemm_peak * (double)r->run->par->size;
-    json_array_append_new(out,
-                          json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "seconds",
-                                    ef_number_json(p->seconds), "tokens", whole((uint64_t)p->tokens),
-                                    "tokens_per_s", ef_number_json(p->tokens / p->seconds), "gflops",
-                                    ef_number_json(gflops), "share_of_peak", ef_number_json(gflops / peak)));
+    const char *place = p->place < EF_PLACE_COUNT ? ef_place_name(p->place) : NULL;
+    json_array_append_new(
+        out, json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "place", place, "seconds",
+                       ef_number_json(p->seconds), "tokens", whole((uint64_t)p->tokens), "tokens_per_s",
+                       ef_number_json(p->tokens / p->seconds), "gflops", ef_number_json(gflops),
+                       "share_of_peak", ef_number_json(gflops / peak)));
   }
   return out;
 }
@@ -190,7 +182,8 @@ static json_t *report(const ef_report *r) {
   json_object_set_new(out, "bases", bases(r));
   json_object_set_new(out, "left_out", left_out(r));
   json_object_set_new(out, "communication", communication(r));
-  json_object_set_new(out, "device_memory", device_memory(r));
+  json_object_set_new(out, "device_memory", ef_report_memory_json(r));
+  ef_report_effort_json(r, out);
   json_object_set_new(out, "phases", phases(r));
   json_object_set_new(out, "sgemm_peak_gflops", ef_number_json(r->sgemm_peak));
   json_object_set_new(out, "market", ef_report_market_json(&r->outcome->market));

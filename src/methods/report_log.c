@@ -4,6 +4,7 @@
 #include "base/sort.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,17 +23,45 @@ static ef_status find_or_add(ef_report *r, const char *name, ef_phase_total **ph
   return EF_OK;
 }
 
+static ef_place place_of(const json_t *event) {
+  const char *name = json_string_value(json_object_get(event, "place"));
+  ef_place place = EF_ON_SERVER;
+  while (place < EF_PLACE_COUNT && !(name && strcmp(name, ef_place_name(place)) == 0)) place++;
+  return place;
+}
+
+/* A phase of no known place leaves neither side known. */
+static void add_effort(ef_report *r, ef_place place, const ef_effort_total *one) {
+  for (ef_place p = EF_ON_SERVER; p < EF_PLACE_COUNT; p++) {
+    double weight = place == EF_PLACE_COUNT ? (double)NAN : p == place ? 1.0 : 0.0;
+    ef_effort_total *sum = &r->effort[p];
+    sum->seconds += weight * one->seconds;
+    sum->tokens += weight * one->tokens;
+    sum->flops += weight * one->flops;
+    sum->steps += weight * one->steps;
+  }
+}
+
+static double number_of(const json_t *event, const char *key) {
+  return json_number_value(json_object_get(event, key));
+}
+
 static ef_status add_event(ef_report *r, const json_t *event) {
   const char *kind = json_string_value(json_object_get(event, "event"));
   const char *name = json_string_value(json_object_get(event, "name"));
-  if (kind && strcmp(kind, "plan") == 0)
-    r->planned_bytes = json_number_value(json_object_get(event, "peak_bytes"));
+  if (kind && strcmp(kind, "plan") == 0) r->planned_bytes = number_of(event, "peak_bytes");
   if (!kind || !name || strcmp(kind, "phase") != 0) return EF_OK;
   ef_phase_total *phase;
   EF_TRY(find_or_add(r, name, &phase));
-  phase->seconds += json_number_value(json_object_get(event, "seconds"));
-  phase->tokens += json_number_value(json_object_get(event, "tokens"));
-  phase->flops += json_number_value(json_object_get(event, "flops"));
+  ef_effort_total one = {.seconds = number_of(event, "seconds"),
+                         .tokens = number_of(event, "tokens"),
+                         .flops = number_of(event, "flops"),
+                         .steps = number_of(event, "steps")};
+  phase->place = place_of(event);
+  phase->seconds += one.seconds;
+  phase->tokens += one.tokens;
+  phase->flops += one.flops;
+  add_effort(r, phase->place, &one);
   return EF_OK;
 }
 

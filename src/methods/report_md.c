@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "methods/report_effort.h"
 #include "methods/report_market.h"
 #include "methods/report_rows.h"
 #include "methods/report_table.h"
@@ -224,6 +225,7 @@ static ef_status print_page(const ef_report *r, FILE *out) {
   EF_TRY(print_devices(r, out));
   EF_TRY(ef_report_market_md(&r->outcome->market, out));
   EF_TRY(print_text(r, out));
+  EF_TRY(ef_report_effort_md(r, out));
   EF_TRY(print_phases(r, out));
   print_tail(r, out);
   return EF_OK;

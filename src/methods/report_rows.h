@@ -19,8 +19,14 @@ typedef struct ef_row {
 /* A phase, summed over all starts of the run. */
 typedef struct ef_phase_total {
   char name[48];
+  ef_place place; /* EF_PLACE_COUNT: the log does not tell */
   double seconds, tokens, flops;
 } ef_phase_total;
+
+/* All phases of one place, summed over all starts; NAN if the log has phases of no known place. */
+typedef struct ef_effort_total {
+  double seconds, tokens, flops, steps;
+} ef_effort_total;
 
 /* Differences in log-perplexity over all domains, nat per token; negative: the global model is better. NAN
  * where the other is missing. */
@@ -39,6 +45,7 @@ typedef struct ef_report {
   const ef_row *result, *public_only, *best_device; /* into rows; NULL: there is none */
   ef_phase_total *phases;                           /* (phase_count) owned */
   size_t phase_count;
+  ef_effort_total effort[EF_PLACE_COUNT];
   uint64_t up_bytes, down_bytes;        /* by the ledger */
   size_t split_tokens[EF_SPLIT_COUNT];  /* tokens of public, private and validation text */
   double sgemm_peak;                    /* GFLOP/s of one rank */
@@ -62,8 +69,8 @@ ef_verdict ef_report_verdict(const char *method, double tuned, double public_onl
 /* Sum over domains; the bytes count only if all text of every domain was scored. Pure. */
 ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains);
 
-/* Reads metrics.jsonl: adds up the events "phase" by name, in order of first appearance, and takes the
- * planned bytes of the last event "plan". Lines that are torn (a killed run) are passed over. EF_MACHINE.
+/* Reads metrics.jsonl: adds up the events "phase" by name, in order of first appearance, and by place; takes
+ * the planned bytes of the last event "plan". Lines that are torn (a killed run) are passed over. EF_MACHINE.
  * Local. */
 ef_status ef_report_log(ef_report *report);
 

@@ -90,7 +90,12 @@ Test(report, every_key_has_its_type) {
               {"baselines.best_device", JSON_OBJECT},
               {"communication", JSON_OBJECT},
               {"communication.per_device", JSON_ARRAY},
-              {"device_memory", JSON_ARRAY},
+              {"device_memory.per_device", JSON_ARRAY},
+              {"device_memory.by_family", JSON_OBJECT},
+              {"server_flops", JSON_REAL},
+              {"server_seconds", JSON_REAL},
+              {"device_flops", JSON_REAL},
+              {"device_seconds", JSON_REAL},
               {"phases", JSON_ARRAY},
               {"market", JSON_NULL},
               {"plan_error.memory", JSON_OBJECT},
@@ -223,7 +228,9 @@ Test(report, a_device_that_is_left_out_is_named) {
   expect_whole(report, "communication.down_bytes", 0);
   cr_expect_eq(json_integer_value(at(report, "communication.up_bytes")),
                json_integer_value(at(report, "communication.formula_bytes")));
-  expect_whole(report, "device_memory.1.peak_bytes", 2000);
+  expect_whole(report, "device_memory.per_device.1.peak_bytes", 2000);
+  expect_text(report, "device_memory.per_device.1.family", "gpt2");
+  expect_whole(report, "device_memory.per_device.2.peak_bytes", 0);
   json_decref(report);
   sample_free(&s);
 }
@@ -299,6 +306,64 @@ Test(report, phases_are_summed_over_starts) {
   expect_real(report, "phases.0.share_of_peak", 1.0 / json_number_value(at(report, "sgemm_peak_gflops")));
   expect_null(report, "phases.1.tokens_per_s");
   expect_whole(report, "plan_error.memory.planned_bytes", 123456);
+  json_decref(report);
+  sample_free(&s);
+}
+
+/* Events of both places over two starts, and one of an earlier version that does not tell. */
+Test(report, effort_is_that_of_server_and_devices) {
+  static const char known[] =
+      "{\"event\": \"phase\", \"name\": \"family starts\", \"place\": \"server\", \"seconds\": 2, "
+      "\"tokens\": "
+      "100, \"flops\": 3e9, \"steps\": 4}\n"
+      "{\"event\": \"phase\", \"name\": \"local training\", \"place\": \"devices\", \"seconds\": 3, "
+      "\"tokens\": "
+      "50, \"flops\": 5e9, \"steps\": 7}\n"
+      "{\"event\": \"phase\", \"name\": \"local training\", \"place\": \"devices\", \"seconds\": 0.5, "
+      "\"tokens\": 1950, \"flops\": 25e7, \"steps\": 2}\n"
+      "{\"event\": \"phase\", \"name\": \"tuning\", \"place\": \"server\", \"seconds\": 8, \"tokens\": 1000, "
+      "\"flops\": 4e9, \"steps\": 16}\n";
+  static const char old[] =
+      "{\"event\": \"phase\", \"name\": \"merge\", \"seconds\": 1, \"tokens\": 0, \"flops\": "
+      "0, \"steps\": 0}\n";
+  sample s;
+  sample_make(&s, NULL);
+  write_log(&s, known);
+  json_t *report = write_sample(&s);
+  expect_real(report, "server_flops", 7e9);
+  expect_real(report, "server_seconds", 10.0);
+  expect_real(report, "device_flops", 5.25e9);
+  expect_real(report, "device_seconds", 3.5);
+  expect_text(report, "phases.1.place", "devices");
+  json_decref(report);
+  char *page = read_page(&s);
+  cr_expect(strstr(page, "| the server  | 7.000 |    10.0 |              20 |  1,100 |"), "%s",
+            strstr(page, "## Effort"));
+  cr_expect(strstr(page, "| the devices | 5.250 |     3.5 |               9 |  2,000 |"));
+  ef_free(page);
+  char both[sizeof known + sizeof old];
+  snprintf(both, sizeof both, "%s%s", known, old);
+  write_log(&s, both);
+  report = write_sample(&s);
+  expect_null(report, "server_flops");
+  expect_null(report, "device_seconds");
+  expect_null(report, "phases.3.place");
+  json_decref(report);
+  sample_free(&s);
+}
+
+/* Device 0 is a llama of 1000 bytes, device 1 a gpt2 of 2000; device 2, a llama, did not train. */
+Test(report, memory_is_the_largest_of_each_family) {
+  sample s;
+  sample_make(&s, NULL);
+  json_t *report = write_sample(&s);
+  cr_expect_eq(json_object_size(at(report, "device_memory.by_family")), 2);
+  expect_whole(report, "device_memory.by_family.llama", 1000);
+  expect_whole(report, "device_memory.by_family.gpt2", 2000);
+  json_decref(report);
+  s.outcome.devices.records[2].peak_bytes = 1500;
+  report = write_sample(&s);
+  expect_whole(report, "device_memory.by_family.llama", 1500);
   json_decref(report);
   sample_free(&s);
 }
