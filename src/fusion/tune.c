@@ -14,17 +14,21 @@
 
 /* ---- set-up -------------------------------------------------------------------------------------------- */
 
-static ef_status allocate_results(const ef_run *run, const ef_dims *global, ef_tuned *tuned) {
+static ef_status allocate_results(const ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
+  const ef_dims *global = tuning->global;
   *tuned = (ef_tuned){.start_loss = NAN, .loss = NAN};
   EF_TRY(EF_NEW(tuned->before, run->tokens.domain_count));
   EF_TRY(EF_NEW(tuned->after, run->tokens.domain_count));
-  return EF_NEW(tuned->load, ef_dims_moe_count(global) * global->E);
+  EF_TRY(EF_NEW(tuned->load, ef_dims_moe_count(global) * global->E));
+  if (tuning->unit != EF_UNIT_TUNE || run->deck->eval.windows > 0) return EF_OK;
+  return ef_documents_make(&run->tokens, EF_VALIDATION, &tuned->documents);
 }
 
 void ef_tuned_free(ef_tuned *tuned) {
   ef_free(tuned->before);
   ef_free(tuned->after);
   ef_free(tuned->load);
+  ef_documents_free(&tuned->documents);
   *tuned = (ef_tuned){0};
 }
 
@@ -105,6 +109,16 @@ static ef_status validate(ef_tuner *t, ef_quality *by_domain) {
   for (size_t d = 0; d < run->tokens.domain_count; d++) {
     EF_TRY(
         ef_spread_evaluate(&t->spread, &run->validation[d], (size_t)run->deck->eval.windows, &by_domain[d]));
+  }
+  return EF_OK;
+}
+
+/* The final model, by domain and by document. */
+static ef_status validate_documents(ef_tuner *t) {
+  const ef_run *run = t->run;
+  for (size_t d = 0; d < run->tokens.domain_count; d++) {
+    ef_documents own = ef_documents_of(&t->tuned->documents, d);
+    EF_TRY(ef_spread_documents(&t->spread, &run->validation[d], &own, &t->tuned->after[d]));
   }
   return EF_OK;
 }
@@ -199,7 +213,7 @@ static ef_status train(ef_tuner *t) {
   if (t->step == 0) EF_TRY(holdout_loss(t, &tuned->start_loss));
   if (t->step == 0) EF_TRY(validate(t, tuned->before));
   EF_TRY(walk(t));
-  EF_TRY(validate(t, tuned->after));
+  EF_TRY(tuned->documents.count > 0 ? validate_documents(t) : validate(t, tuned->after));
   EF_TRY(holdout_loss(t, &tuned->loss));
   EF_TRY(ef_spread_load(&t->spread, tuned->load));
   return ef_tuner_save(t, true);
@@ -229,10 +243,13 @@ ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
                 .best_loss = INFINITY,
                 .tuned = tuned};
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, allocate_results(run, tuning->global, tuned)));
+  EF_GO(ef_agree(run->par, allocate_results(run, tuning, tuned)));
   EF_GO(create(&t));
   EF_GO(ef_tuner_restore(&t));
-  if (!t.finished) status = train(&t);
+  if (!t.finished)
+    status = train(&t);
+  else if (tuned->documents.count > 0)
+    status = validate_documents(&t);
   tuned->steps = t.step;
   tuned->kept = t.best_step;
   if (t.finished) tuned->loss = t.best_loss;

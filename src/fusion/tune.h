@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "train/evaluate.h"
+#include "train/documents.h"
 #include "train/feed.h"
 #include "train/part.h"
 
@@ -30,6 +30,9 @@ typedef struct ef_tuned {
   double start_loss, loss;    /* on the public holdout, nat per token: before, and of the kept step */
   ef_quality *before, *after; /* (domains) validation; owned */
   size_t *load;               /* (MoE layers, E) tokens of the holdout that each expert received; owned */
+  /* The validation documents, as the final model scores them; count 0 unless the unit is EF_UNIT_TUNE and all
+   * text is scored (eval.windows 0). Not stored: a run that is found finished measures them again. */
+  ef_documents documents;
 } ef_tuned;
 
 /* Trains to the end, saves on the way, measures before and after. EF_STOPPED, EF_NUMBERS (the last good

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/memory.h"
+#include "methods/run_documents.h"
 #include "methods/run_views.h"
 #include "train/history.h"
 #include "train/part.h"
@@ -225,6 +226,7 @@ ef_status ef_report_write_series(const ef_report *r) {
   EF_GO(write_clients(r, out));
   EF_GO(write_load(r, out));
   EF_GO(ef_report_write_views(r, out));
+  EF_GO(ef_report_write_documents(r, out));
 done:
   if (status == EF_OK) return ef_h5_commit(out);
   ef_h5_close(out);

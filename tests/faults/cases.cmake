@@ -3,10 +3,12 @@ add_executable(hdf5_maker ${CMAKE_CURRENT_LIST_DIR}/hdf5_maker.c)
 target_link_libraries(hdf5_maker PRIVATE hdf5::hdf5 MPI::MPI_C)
 ef_executable_flags(hdf5_maker)
 
-foreach(case bad_deck bad_text bad_model checkpoint machine numbers resume bits ledger market clearing methods ofakd)
-  # Many whole runs: too slow under the sanitizers.
+# Many whole runs: too slow under the sanitizers.
+set(slow_cases checkpoint machine resume bits documents clearing methods ofakd)
+
+foreach(case bad_deck bad_text bad_model numbers ledger market ${slow_cases})
   set(labels faults)
-  if(case MATCHES "checkpoint|machine|resume|bits|clearing|methods|ofakd")
+  if(case IN_LIST slow_cases)
     list(APPEND labels slow)
   endif()
   add_test(NAME faults/${case} COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/${case}.sh)

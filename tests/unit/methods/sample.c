@@ -60,6 +60,7 @@ static ef_quality of_bases[2][2] = {{{290, 100, 20, 300}, {870, 300, 60, 600}},
 static double of_views[4] = {0.25, 0.5, 1.0, 1.0}; /* of one stage: CKA before, after, mass before, after */
 static ef_quality before[2] = {{280, 100, 25, 300}, {840, 300, 65, 600}};
 static ef_quality after[2] = {{200, 100, 50, 300}, {900, 300, 60, 600}};
+static ef_documents of_documents = {2, (size_t[]){0, 0}, (int64_t[]){6, 7}, (int64_t[]){0, 1}, after};
 static ef_quality control_before[2] = {{400, 100, 25, 300}, {1200, 300, 65, 600}};
 static ef_quality control_after[2] = {{250, 100, 50, 300}, {975, 300, 60, 0}}; /* not all of fin was scored */
 
@@ -103,8 +104,8 @@ static void make_fusion(sample *s) {
   o->bases = (ef_bases){.count = 2, .bases = bases};
   cr_assert_eq(ef_global_dims(&s->run, &o->bases.global, &o->bases.dims), EF_OK, "%s", ef_message());
   o->global = o->bases.global;
-  o->tuned = (ef_tuned){5, 4, 2.8, 2.75, before, after, load};
-  o->public_only = (ef_tuned){11, 9, 4.0, 3.1, control_before, control_after, load};
+  o->tuned = (ef_tuned){5, 4, 2.8, 2.75, before, after, load, of_documents};
+  o->public_only = (ef_tuned){11, 9, 4.0, 3.1, control_before, control_after, load, {0}};
   cr_assert_eq(ef_deepfusion_stages(&s->run, o), EF_OK);
 }
 

@@ -449,6 +449,48 @@ static void expect_attribute(ef_h5 *file, const char *object, const char *name, 
   ef_free(text);
 }
 
+static void read_column(ef_h5 *file, const char *path, ef_h5_type type, void *two) {
+  ef_h5_array array = {.path = path, .type = type, .rank = 1, .shape = {2}};
+  cr_assert_eq(ef_h5_read(file, &array, two), EF_OK, "%s", ef_message());
+}
+
+static ef_h5 *open_series(const sample *s) {
+  char path[4096];
+  ef_h5 *file = NULL;
+  snprintf(path, sizeof path, "%s/run.h5", s->folder);
+  cr_assert_eq(ef_h5_open(path, "series", &file), EF_OK, "%s", ef_message());
+  return file;
+}
+
+/* The sample's documents 6 and 7 are all of the validation text of their domains. */
+Test(report, documents_are_nxdata_or_absent) {
+  sample s;
+  sample_make(&s, NULL);
+  json_decref(write_sample(&s));
+  ef_h5 *file = open_series(&s);
+  double nll[2];
+  int64_t tokens[2], hits[2], document[2], domain[2];
+  read_column(file, "/validation/nll", EF_H5_F64, nll);
+  read_column(file, "/validation/tokens", EF_H5_I64, tokens);
+  read_column(file, "/validation/hits", EF_H5_I64, hits);
+  read_column(file, "/validation/document", EF_H5_I64, document);
+  read_column(file, "/validation/domain", EF_H5_I64, domain);
+  cr_expect(nll[0] == 200.0 && nll[1] == 900.0 && tokens[0] == 100 && tokens[1] == 300);
+  cr_expect(hits[0] == 50 && hits[1] == 60 && document[0] == 6 && document[1] == 7);
+  cr_expect(domain[0] == 0 && domain[1] == 1);
+  expect_attribute(file, "/validation", "NX_class", "NXdata");
+  expect_attribute(file, "/validation", "signal", "nll");
+  expect_attribute(file, "/validation", "axes", "document");
+  expect_attribute(file, "/validation", "domains", "med\nfin");
+  ef_h5_close(file);
+  s.outcome.tuned.documents = (ef_documents){0};
+  json_decref(write_sample(&s));
+  file = open_series(&s);
+  cr_expect_not(ef_h5_has(file, "/validation"));
+  ef_h5_close(file);
+  sample_free(&s);
+}
+
 Test(report, series_are_nxdata) {
   sample s;
   sample_make(&s, NULL);
