@@ -255,7 +255,8 @@ ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
   if (t.finished) tuned->loss = t.best_loss;
   ef_effort effort = effort_of(&t);
   if (status == EF_OK || status == EF_STOPPED) {
-    ef_status logged = ef_event_phase(run, tuning->name, EF_ON_SERVER, started, &effort);
+    ef_place place = tuning->unit == EF_UNIT_PUBLIC_ONLY ? EF_IN_CONTROL : EF_ON_SERVER;
+    ef_status logged = ef_event_phase(run, tuning->name, place, started, &effort);
     if (status == EF_OK) status = logged;
   }
   if (ef_par_root(run->par)) run->steps += t.step;

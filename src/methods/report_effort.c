@@ -7,11 +7,14 @@
 /* ---- JSON ---------------------------------------------------------------------------------------------- */
 
 void ef_report_effort_json(const ef_report *r, json_t *out) {
-  const ef_effort_total *server = &r->effort[EF_ON_SERVER], *devices = &r->effort[EF_ON_DEVICES];
-  json_object_set_new(out, "server_flops", ef_number_json(server->flops));
-  json_object_set_new(out, "server_seconds", ef_number_json(server->seconds));
-  json_object_set_new(out, "device_flops", ef_number_json(devices->flops));
-  json_object_set_new(out, "device_seconds", ef_number_json(devices->seconds));
+  static const char *const names[EF_PLACE_COUNT] = {"server", "device", "control"};
+  for (ef_place place = EF_ON_SERVER; place < EF_PLACE_COUNT; place++) {
+    char key[32];
+    snprintf(key, sizeof key, "%s_flops", names[place]);
+    json_object_set_new(out, key, ef_number_json(r->effort[place].flops));
+    snprintf(key, sizeof key, "%s_seconds", names[place]);
+    json_object_set_new(out, key, ef_number_json(r->effort[place].seconds));
+  }
 }
 
 static void keep_largest(json_t *by_family, const char *family, size_t bytes) {
@@ -19,7 +22,7 @@ static void keep_largest(json_t *by_family, const char *family, size_t bytes) {
   if ((json_int_t)bytes > most) json_object_set_new(by_family, family, json_integer((json_int_t)bytes));
 }
 
-json_t *ef_report_memory_json(const ef_report *r) {
+void ef_report_memory_json(const ef_report *r, json_t *out) {
   const ef_outcome *o = r->outcome;
   json_t *devices = json_array(), *families = json_object();
   for (size_t n = 0; n < o->devices.count; n++) {
@@ -29,7 +32,8 @@ json_t *ef_report_memory_json(const ef_report *r) {
                                              "peak_bytes", (json_int_t)peak));
     keep_largest(families, family, peak);
   }
-  return json_pack("{s:o, s:o}", "per_device", devices, "by_family", families);
+  json_object_set_new(out, "device_memory", devices);
+  json_object_set_new(out, "device_memory_by_family", families);
 }
 
 /* ---- Markdown ------------------------------------------------------------------------------------------ */
@@ -42,18 +46,18 @@ static void add_count(ef_md_table *t, double n) {
 }
 
 ef_status ef_report_effort_md(const ef_report *r, FILE *out) {
+  static const char *const names[EF_PLACE_COUNT] = {"the server", "the devices", "the control"};
   ef_md_table t = ef_md_table_make("work of|GFLOP|seconds|optimiser steps|tokens");
   for (ef_place place = EF_ON_SERVER; place < EF_PLACE_COUNT; place++) {
     const ef_effort_total *e = &r->effort[place];
-    ef_md_cell(&t, "%s", place == EF_ON_SERVER ? "the server" : "the devices");
+    ef_md_cell(&t, "%s", names[place]);
     ef_md_real(&t, e->flops / 1e9, 3);
     ef_md_real(&t, e->seconds, 1);
     add_count(&t, e->steps);
     add_count(&t, e->tokens);
   }
-  fputs(
-      "## Effort\n\nOf training and of the forward passes of teachers, pretraining of the common starts and "
-      "controls\nincluded, by formula; evaluation takes time, but its operations are not counted.\n\n",
-      out);
+  fputs("## Effort\n\nOf training and of the forward passes of teachers, pretraining of the common starts "
+        "included,\nby formula; evaluation takes time, but its operations are not counted.\n\n",
+        out);
   return ef_md_print(&t, out);
 }

@@ -182,7 +182,7 @@ static json_t *report(const ef_report *r) {
   json_object_set_new(out, "bases", bases(r));
   json_object_set_new(out, "left_out", left_out(r));
   json_object_set_new(out, "communication", communication(r));
-  json_object_set_new(out, "device_memory", ef_report_memory_json(r));
+  ef_report_memory_json(r, out);
   ef_report_effort_json(r, out);
   json_object_set_new(out, "phases", phases(r));
   json_object_set_new(out, "sgemm_peak_gflops", ef_number_json(r->sgemm_peak));

@@ -6,7 +6,7 @@
 #include "train/events.h"
 
 const char *ef_place_name(ef_place place) {
-  static const char *const names[EF_PLACE_COUNT] = {"server", "devices"};
+  static const char *const names[EF_PLACE_COUNT] = {"server", "devices", "control"};
   return names[place];
 }
 

@@ -7,9 +7,9 @@
 #include "train/trainer.h"
 
 /* Whose work it is that a phase stands for, whatever machine computes it. */
-typedef enum ef_place { EF_ON_SERVER, EF_ON_DEVICES, EF_PLACE_COUNT } ef_place;
+typedef enum ef_place { EF_ON_SERVER, EF_ON_DEVICES, EF_IN_CONTROL, EF_PLACE_COUNT } ef_place;
 
-const char *ef_place_name(ef_place place); /* "server", "devices" */
+const char *ef_place_name(ef_place place); /* "server", "devices", "control" */
 
 /* What a phase did on this rank; the sums over ranks become its line in the report. Evaluation is not
  * counted. */

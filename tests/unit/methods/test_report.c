@@ -90,8 +90,8 @@ Test(report, every_key_has_its_type) {
               {"baselines.best_device", JSON_OBJECT},
               {"communication", JSON_OBJECT},
               {"communication.per_device", JSON_ARRAY},
-              {"device_memory.per_device", JSON_ARRAY},
-              {"device_memory.by_family", JSON_OBJECT},
+              {"device_memory", JSON_ARRAY},
+              {"device_memory_by_family", JSON_OBJECT},
               {"server_flops", JSON_REAL},
               {"server_seconds", JSON_REAL},
               {"device_flops", JSON_REAL},
@@ -228,9 +228,9 @@ Test(report, a_device_that_is_left_out_is_named) {
   expect_whole(report, "communication.down_bytes", 0);
   cr_expect_eq(json_integer_value(at(report, "communication.up_bytes")),
                json_integer_value(at(report, "communication.formula_bytes")));
-  expect_whole(report, "device_memory.per_device.1.peak_bytes", 2000);
-  expect_text(report, "device_memory.per_device.1.family", "gpt2");
-  expect_whole(report, "device_memory.per_device.2.peak_bytes", 0);
+  expect_whole(report, "device_memory.1.peak_bytes", 2000);
+  expect_text(report, "device_memory.1.family", "gpt2");
+  expect_whole(report, "device_memory.2.peak_bytes", 0);
   json_decref(report);
   sample_free(&s);
 }
@@ -357,13 +357,13 @@ Test(report, memory_is_the_largest_of_each_family) {
   sample s;
   sample_make(&s, NULL);
   json_t *report = write_sample(&s);
-  cr_expect_eq(json_object_size(at(report, "device_memory.by_family")), 2);
-  expect_whole(report, "device_memory.by_family.llama", 1000);
-  expect_whole(report, "device_memory.by_family.gpt2", 2000);
+  cr_expect_eq(json_object_size(at(report, "device_memory_by_family")), 2);
+  expect_whole(report, "device_memory_by_family.llama", 1000);
+  expect_whole(report, "device_memory_by_family.gpt2", 2000);
   json_decref(report);
   s.outcome.devices.records[2].peak_bytes = 1500;
   report = write_sample(&s);
-  expect_whole(report, "device_memory.by_family.llama", 1500);
+  expect_whole(report, "device_memory_by_family.llama", 1500);
   json_decref(report);
   sample_free(&s);
 }
