@@ -1,0 +1,1 @@
+"""What scripts/tables is made of: reading run folders, intervals, pages, pictures."""
