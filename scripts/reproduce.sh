@@ -1,0 +1,352 @@
+#!/usr/bin/env bash
+# Runs every method on the cases of the paper and writes the tables and pictures of RESULTS.md.
+#   scripts/reproduce.sh [--quick|--full] [--out DIR] [--cases LIST] [--devices LIST] [--methods LIST] [--seeds LIST]
+#                        [--set KEY=VALUE]... [--tasks-devices LIST] [--decks DIR] [--dry-run]
+# LIST has commas. --quick (default): 16 devices, one seed, fewer steps. --full: 16, 32, 64 and 128 devices, three
+# seeds, the steps of the decks. The other options replace a part of either; --set comes last and so wins.
+# A case is a deck DIR/NAME_*.yaml (default DIR: inputs). One folder a run, OUT/CASE/N16/seed1/METHOD; a finished run is
+# skipped, one that was interrupted goes on. Ctrl-C saves and ends with code 75, a second one ends at once; the same
+# command goes on. A run that fails is reported and the others go on: code 1 at the end.
+# Tasks beside the validation text (X.mcq.valid.jsonl, X.qa.valid.jsonl beside X.valid.jsonl) are scored for the numbers
+# of devices of --tasks-devices (default: the least).
+# EDGEFUSE_DATA: folder of the text; EDGEFUSE_RANKS (default: the cores); EDGEFUSE_BINARY (default: it is built).
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+readonly wrong_command=2 wrong_input=4 machine=6 stopped=75
+readonly known='deepfusion deepfusion-paper public_only central fedavg fedjets fedkmt ofakd'
+readonly quick_settings=(federation.pretrain_steps=60 federation.steps=80 federation.eval_every=20 fusion.steps=40
+  global.pretrain_steps=60 tune.steps=120 rivals.device_steps=40)
+
+die() { # CODE MESSAGE
+  echo "reproduce: $2" >&2
+  exit "$1"
+}
+
+# ---- command line ----------------------------------------------------------------------------------------------
+
+preset=quick out=runs/reproduce decks=inputs dry_run=''
+cases='' devices='' methods='' seeds='' tasks_devices='' settings=()
+arguments=$*
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --quick | --full) preset=${1#--} ;;
+    --dry-run) dry_run=yes ;;
+    --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' scripts/reproduce.sh && exit 0 ;;
+    --out | --cases | --devices | --methods | --seeds | --set | --tasks-devices | --decks)
+      [ $# -gt 1 ] || die $wrong_command "$1 wants a value; --help lists the options"
+      case $1 in
+        --out) out=${2%/} ;;
+        --cases) cases=${2//,/ } ;;
+        --devices) devices=${2//,/ } ;;
+        --methods) methods=${2//,/ } ;;
+        --seeds) seeds=${2//,/ } ;;
+        --set) settings+=("$2") ;;
+        --tasks-devices) tasks_devices=${2//,/ } ;;
+        --decks) decks=${2%/} ;;
+      esac
+      shift
+      ;;
+    *) die $wrong_command "$1: unknown option; --help lists them" ;;
+  esac
+  shift
+done
+
+if [ "$preset" = quick ]; then
+  : "${devices:=16}" "${seeds:=1}"
+  settings=("${quick_settings[@]}" ${settings[@]+"${settings[@]}"})
+else
+  : "${devices:=16 32 64 128}" "${seeds:=1 2 3}"
+fi
+
+for number in $devices $seeds $tasks_devices; do
+  [[ $number =~ ^[0-9]+$ ]] || die $wrong_command "$number: not a whole number"
+done
+for setting in ${settings[@]+"${settings[@]}"}; do
+  [[ $setting == *=* ]] || die $wrong_command "--set $setting: wants KEY=VALUE"
+done
+: "${tasks_devices:=$(tr ' ' '\n' <<<"$devices" | sort -n | head -n 1)}"
+
+# ---- cases and their text ----------------------------------------------------------------------------------------
+
+all_cases=$(find "$decks" -maxdepth 1 -name 'case*_*.yaml' -printf '%f\n' 2>/dev/null | sed 's/_.*//' | sort -u |
+  tr '\n' ' ')
+[ -n "$all_cases" ] || die $wrong_input "$decks: no deck case*_*.yaml"
+: "${cases:=$all_cases}"
+for name in $cases; do
+  [[ " $all_cases" == *" $name "* ]] || die $wrong_command "$name: no such case; $decks has: $all_cases"
+done
+
+deck_of() { find "$decks" -maxdepth 1 -name "$1_*.yaml" | sort | head -n 1; }
+
+# setting_of DECK KEY: value of a key of the section `text`, a list without its brackets; --set comes before the deck.
+setting_of() {
+  local setting value=''
+  value=$(sed -n "s/^  $2: *\([^#]*\).*/\1/p" "$1" | head -n 1)
+  for setting in ${settings[@]+"${settings[@]}"}; do
+    [[ $setting != text."$2"=* ]] || value=${setting#*=}
+  done
+  tr -d '[]"' <<<"$value" | tr ',' ' '
+}
+
+# path_of DECK FILE: where the program looks for a text.
+path_of() {
+  local folder
+  folder=$(setting_of "$1" folder | tr -d ' ')
+  folder=${folder:-${EDGEFUSE_DATA:-$(dirname "$1")}}
+  case $2 in
+    /*) echo "$2" ;;
+    *) if [ -e "$folder/$2" ]; then echo "$folder/$2"; else echo "$(dirname "$1")/$2"; fi ;;
+  esac
+}
+
+for name in $cases; do
+  deck=$(deck_of "$name")
+  for file in $(setting_of "$deck" files) $(setting_of "$deck" validation_files); do
+    [ -r "$(path_of "$deck" "$file")" ] ||
+      die $wrong_input "$name wants $file, not found: set EDGEFUSE_DATA to the folder of the text"
+  done
+done
+
+# ---- program and methods -----------------------------------------------------------------------------------------
+
+program=${EDGEFUSE_BINARY:-build/release/edgefuse}
+if [ -z "${EDGEFUSE_BINARY:-}" ] && [ -z "$dry_run" ]; then
+  { scripts/bootstrap.sh && cmake --preset release && cmake --build build/release -j "$(nproc)" --target edgefuse; } \
+    >/dev/null || die $machine 'the program could not be built'
+fi
+[ -x "$program" ] || die $machine "$program: no program; build it (README.md), or name it by EDGEFUSE_BINARY"
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # which else counts the threads of BLAS
+ranks=${EDGEFUSE_RANKS:-$cores}
+# shellcheck source=scripts/mpi_env.sh
+. scripts/mpi_env.sh
+
+# The program lists its methods when it is asked for one that it does not have.
+# shellcheck disable=SC2086
+set -- $cases
+offered=$("$program" train "$(deck_of "$1")" --method '?' --dry-run 2>&1 | sed -n 's/.*edgefuse knows: //p' | tr -d ',')
+[ -n "$offered" ] || die $machine "$program: does not list its methods"
+is_offered() { [[ " $offered " == *" ${1%-paper} "* ]]; }
+
+all_methods=$known
+for method in $offered; do
+  [[ " $known " == *" $method "* ]] || all_methods="$all_methods $method"
+done
+for method in $methods; do
+  [[ " $all_methods " == *" $method "* ]] || die $wrong_command "$method: no such method; there are: $all_methods"
+done
+chosen='' absent=''
+for method in ${methods:-$all_methods}; do
+  if is_offered "$method"; then chosen="$chosen $method"; else absent="$absent $method"; fi
+done
+[ -z "$absent" ] || echo "not run, for the program does not have them:$absent"
+[ -n "$chosen" ] || die $wrong_command 'none of these methods is in the program'
+
+# ---- one run -----------------------------------------------------------------------------------------------------
+
+# What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The
+# deck is known by its settings, not by its comments. The control without devices is a method of its own here, so the
+# others do not train it again.
+describe() { # DECK N SEED METHOD
+  local setting
+  echo "deck $(basename "$1") $(sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" | sha256sum | cut -c 1-32)"
+  echo "method ${4%-paper}"
+  for setting in ${settings[@]+"${settings[@]}"}; do echo "set $setting"; done
+  [ "$4" = public_only ] || echo 'set control.public_only=false'
+  [[ $4 != *-paper ]] || echo 'set fusion.recipe=paper'
+  echo "set federation.devices=$2"
+  echo "set run.seed=$3"
+}
+
+# make_command DECK N SEED METHOD FOLDER: into the array `command`.
+make_command() {
+  local word rest
+  command=("$program" train "$1" --out "$5" -q)
+  [ "$ranks" = 1 ] || command=(mpirun -n "$ranks" "${command[@]}")
+  while read -r word rest; do
+    case $word in
+      method) command+=(--method "$rest") ;;
+      set) command+=(--set "$rest") ;;
+    esac
+  done < <(describe "$1" "$2" "$3" "$4")
+  [ ! -e "$5/deck.yaml" ] || command+=(--resume)
+}
+
+state_of() { # DECK N SEED METHOD FOLDER
+  if [ ! -e "$5/settings.txt" ]; then
+    if [ -e "$5/deck.yaml" ]; then echo other; else echo new; fi
+  elif ! cmp -s "$5/settings.txt" <(describe "$1" "$2" "$3" "$4"); then
+    echo other
+  elif [ -e "$5/report.json" ]; then
+    echo finished
+  else
+    echo interrupted
+  fi
+}
+
+# share FROM TO PATTERN...: files that TO does not have, as links; what is written anew replaces a link, not the file.
+share() {
+  local from=$1 to=$2 pattern file
+  shift 2
+  for pattern in "$@"; do
+    for file in "$from"/$pattern; do
+      if [ ! -e "$file" ] || [ -e "$to/${file##*/}" ] || [[ $file == *.partial.h5 ]]; then continue; fi
+      mkdir -p "$to"
+      ln "$file" "$to/${file##*/}" 2>/dev/null || cp "$file" "$to/${file##*/}"
+    done
+  done
+}
+
+# What other runs have computed already: the text of the seed, the devices and common starts of the same devices. The
+# program checks what they were made from and computes anew what does not fit.
+borrow() { # CASE N SEED FOLDER
+  local donor
+  for donor in "$out/$1"/N*/"seed$3"/*/; do
+    if [ ! -e "$donor/tokens/settings.yaml" ] || [ -e "$4/tokens/settings.yaml" ]; then continue; fi
+    share "$donor/tokens" "$4/tokens" tokens.h5 settings.yaml
+  done
+  for donor in "$out/$1/N$2/seed$3"/*/; do
+    [ -e "$donor/report.json" ] || continue
+    share "$donor/parts" "$4/parts" 'family_*.h5' 'base_start_*.h5' 'device_*.h5'
+  done
+}
+
+child='' stopping=0 folder=''
+# shellcheck disable=SC2317 # called by the trap
+stop() {
+  stopping=$((stopping + 1))
+  if [ -z "$child" ]; then exit $stopped; fi
+  if [ $stopping = 1 ]; then
+    : >"$folder/stop"
+    echo 'reproduce: the run saves its state and ends; once more ends it at once' >&2
+  else
+    kill -TERM -- "-$child" 2>/dev/null
+  fi
+}
+
+# run_command OUTPUT ERRORS COMMAND...: in a process group of its own, so that Ctrl-C reaches this script alone and the
+# run is asked to save first. Its output goes to the files; what this script says meanwhile does not.
+run_command() {
+  : >"$1"
+  : >"$2"
+  setsid "${@:3}" >>"$1" 2>>"$2" </dev/null &
+  child=$!
+  code=129
+  while [ $code -gt 128 ] && kill -0 "$child" 2>/dev/null; do
+    wait "$child"
+    code=$?
+  done
+  child=''
+}
+
+score_of() { sed -n '/^  "quality"/,/^  }/{/"all"/,/}/s/.*"log_perplexity": \([^,]*\).*/\1/p}' "$1/report.json"; }
+complaint() { { tail -n 1 "$1" && grep -a '^edgefuse: ' "$1"; } | tail -n 1; }
+
+# train DECK CASE N SEED METHOD: the rest of its line; `code` is that of the program.
+train() {
+  local began=$SECONDS
+  folder=$out/$2/N$3/seed$4/$5
+  mkdir -p "$folder" || die $machine "$folder: cannot be made"
+  describe "$1" "$3" "$4" "$5" >"$folder/settings.txt"
+  [ -e "$folder/deck.yaml" ] || borrow "$2" "$3" "$4" "$folder"
+  make_command "$1" "$3" "$4" "$5" "$folder"
+  run_command "$folder/run.log" "$folder/run.log" "${command[@]}"
+  case $code in
+    0) printf '%.4f nat/token, %d s\n' "$(score_of "$folder")" $((SECONDS - began)) ;;
+    "$stopped") echo "stopped after $((SECONDS - began)) s" ;;
+    *) echo "failed with code $code: $(complaint "$folder/run.log")" ;;
+  esac
+  rm -f "$folder/stop"
+}
+
+# ---- tasks -------------------------------------------------------------------------------------------------------
+
+# score_tasks DECK FOLDER: the final model on the tasks that stand beside the validation text.
+score_tasks() {
+  local file task items result model
+  model=$(find "$2/checkpoint" -name 'step_*.h5' 2>/dev/null | sort | tail -n 1)
+  folder=$2
+  for file in $(setting_of "$1" validation_files); do
+    for task in mcq qa; do
+      items=$(path_of "$1" "${file%.valid.jsonl}.$task.valid.jsonl")
+      result=$2/task_$task.json
+      if [ ! -r "$items" ] || [ -e "$result" ]; then continue; fi
+      run_command "$result.new" "$2/task.log" "$program" eval "$model" --task "$task" --text "$items" --json
+      rm -f "$2/stop"
+      if [ $code = 0 ]; then
+        mv "$result.new" "$result"
+      else
+        rm -f "$result.new"
+        return 1
+      fi
+    done
+  done
+}
+
+# ---- all runs ----------------------------------------------------------------------------------------------------
+
+# every FUNCTION: calls it with DECK CASE N SEED METHOD for each run, the runs that share work one behind the other.
+every() {
+  local name n seed method
+  for seed in $seeds; do
+    for name in $cases; do
+      for n in $devices; do
+        for method in $chosen; do "$1" "$(deck_of "$name")" "$name" "$n" "$seed" "$method"; done
+      done
+    done
+  done
+}
+
+total=0 at=0 failed=0
+count() { total=$((total + 1)); }
+
+show() {
+  local where=$out/$2/N$3/seed$4/$5
+  at=$((at + 1))
+  make_command "$1" "$3" "$4" "$5" "$where"
+  echo "$at/$total $2 N=$3 seed=$4 $5 ($(state_of "$1" "$3" "$4" "$5" "$where")): ${command[*]}"
+}
+
+run() {
+  local where=$out/$2/N$3/seed$4/$5
+  at=$((at + 1))
+  printf '%s ' "$at/$total $2 N=$3 seed=$4 $5"
+  case $(state_of "$1" "$3" "$4" "$5" "$where") in
+    finished)
+      printf '%.4f nat/token, finished before\n' "$(score_of "$where")"
+      code=0
+      ;;
+    other)
+      echo "failed: $where holds a run of other settings; name another --out, or remove it"
+      code=1
+      ;;
+    *) train "$@" ;;
+  esac
+  [ $code = 0 ] || failed=$((failed + 1))
+  if [ $code = $stopped ] || [ $stopping -gt 0 ]; then exit $stopped; fi
+  if [ $code = 0 ] && [[ " $tasks_devices " == *" $3 "* ]]; then
+    score_tasks "$1" "$where" || { failed=$((failed + 1)) && echo "  tasks failed: $(complaint "$where/task.log")"; }
+    [ $stopping = 0 ] || exit $stopped
+  fi
+}
+
+every count
+if [ -n "$dry_run" ]; then
+  every show
+  exit 0
+fi
+
+mkdir -p "$out" || die $machine "$out: cannot be made"
+exec 9>"$out/.lock"
+flock -n 9 || die $wrong_command "$out: another reproduce.sh is at work there"
+trap stop INT TERM
+{
+  echo "command scripts/reproduce.sh ${arguments//$PWD\//}"
+  echo "cpu $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
+  echo "cores $cores"
+  echo "ranks $ranks"
+} >"$out/machine.txt"
+every run
+scripts/tables "$out" || failed=$((failed + 1))
+[ $failed = 0 ] || die 1 "$failed of $total runs failed, or their tasks or tables; the same command tries them again"
