@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "federation/device_record.h"
+#include "federation/local.h"
 #include "federation/upload.h"
 #include "train/measure.h"
 #include "train/pretrain.h"
@@ -72,36 +73,6 @@ typedef struct device_context {
   ef_encoder *encoder; /* made when the first device of this rank needs it */
 } device_context;
 
-/* A device's own text: what it trains on, and the slice it keeps for early stopping. */
-typedef struct device_text {
-  ef_stream all, train, slice; /* train and slice borrow from all */
-} device_text;
-
-static ef_status read_text(const device_context *c, size_t device, device_text *text) {
-  const size_t *documents;
-  size_t n = ef_population_documents(c->population, device, &documents);
-  EF_TRY(ef_stream_read(&c->run->tokens, documents, n, &text->all));
-  size_t slice = (size_t)((double)text->all.count * c->run->deck->federation.validation_share);
-  text->train = (ef_stream){.ids = text->all.ids, .count = text->all.count - slice};
-  text->slice = (ef_stream){.ids = text->all.ids + text->train.count, .count = slice};
-  return EF_OK;
-}
-
-static ef_recipe local_recipe(const ef_deck *d, const ef_stream *slice) {
-  return (ef_recipe){.steps = (size_t)d->federation.steps,
-                     .batch = (size_t)d->federation.batch,
-                     .context = (size_t)d->federation.context,
-                     .lr = d->federation.lr,
-                     .min_lr = d->federation.min_lr,
-                     .decay = d->federation.weight_decay,
-                     .clip = d->federation.clip,
-                     .warmup = (size_t)d->federation.warmup,
-                     .holdout = slice,
-                     .look_every = (size_t)d->federation.eval_every,
-                     .patience = (size_t)d->federation.patience,
-                     .look_windows = 64};
-}
-
 /* What the server measures of an upload when it has come: the loss on the public holdout, and, for the
  * control "best device", the validation text by domain. */
 static ef_status measure_upload(const device_context *c, size_t device, const ef_model *model) {
@@ -121,11 +92,11 @@ static ef_status embed(device_context *c, size_t device) {
 }
 
 /* The device's own work, its memory counted from `held` bytes on. */
-static ef_status train_model(device_context *c, size_t device, ef_model *model, const device_text *text,
+static ef_status train_model(device_context *c, size_t device, ef_model *model, const ef_local_text *text,
                              size_t held, ef_trainer *trainer) {
   ef_run *run = c->run;
   ef_part_key key = device_key(device);
-  ef_recipe recipe = local_recipe(run->deck, &text->slice);
+  ef_recipe recipe = ef_local_recipe(run->deck, &text->slice);
   ef_source source = {.general = &text->train,
                       .seed = (uint64_t)run->deck->run.seed,
                       .unit = ef_unit(EF_UNIT_DEVICE, device)};
@@ -164,8 +135,8 @@ static ef_status upload(device_context *c, size_t device, ef_model *model, const
   return ef_trainer_finish(c->run, &key, trainer, c->records);
 }
 
-static ef_status train_and_upload(device_context *c, size_t device, ef_model *model, const device_text *text,
-                                  size_t held, ef_effort *effort) {
+static ef_status train_and_upload(device_context *c, size_t device, ef_model *model,
+                                  const ef_local_text *text, size_t held, ef_effort *effort) {
   ef_trainer trainer = {0};
   ef_status status = train_model(c, device, model, text, held, &trainer);
   c->run->steps += trainer.step;
@@ -194,12 +165,12 @@ static ef_status run_device(void *ctx, size_t device, ef_effort *effort) {
   }
   size_t held = ef_memory_bytes();
   ef_memory_reset_peak();
-  device_text text = {0};
+  ef_local_text text = {0};
   ef_model model = {0};
   ef_status status = EF_OK;
-  EF_GO(read_text(c, device, &text));
+  EF_GO(ef_local_text_read(c->run, c->population, device, &text));
   record->tokens = text.all.count;
-  if (text.train.count < 2) {
+  if (!ef_local_has_text(c->run, c->population, device)) {
     record->state = EF_DEVICE_NO_TEXT;
     goto done;
   }
@@ -207,7 +178,7 @@ static ef_status run_device(void *ctx, size_t device, ef_effort *effort) {
   EF_GO(train_and_upload(c, device, &model, &text, held, effort));
 done:
   ef_model_free(&model);
-  ef_stream_free(&text.all);
+  ef_local_text_free(&text);
   return status == EF_OK || status == EF_STOPPED ? status : ef_context(status, "device %zu", device);
 }
 

@@ -1,0 +1,22 @@
+/* What local training on a device starts from, whatever model it trains: its own text, cut into what it
+ * trains on and the slice that it keeps for early stopping, and the recipe of the deck.
+ */
+#pragma once
+
+#include "federation/population.h"
+#include "train/trainer.h"
+
+typedef struct ef_local_text {
+  ef_stream all, train, slice; /* train and slice borrow from all */
+} ef_local_text;
+
+/* Reads the text of a device. EF_MACHINE, EF_CHECKPOINT. Local. */
+ef_status ef_local_text_read(const ef_run *run, const ef_population *population, size_t device,
+                             ef_local_text *text);
+void ef_local_text_free(ef_local_text *text);
+
+/* True if a device holds enough text to train on, by the index of the tokens: nothing is read. Local. */
+bool ef_local_has_text(const ef_run *run, const ef_population *population, size_t device);
+
+/* federation.steps, .lr and so on, with early stopping on `slice`, which is borrowed. Pure. */
+ef_recipe ef_local_recipe(const ef_deck *deck, const ef_stream *slice);
