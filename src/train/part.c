@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, IDENTITY_BYTES = 64 };
 
 static const char *const kind_names[EF_UNIT_KIND_COUNT] = {
     "",     "family",      "base_start", "device", "mean",  "proxy",  "base",    "merged",
@@ -22,10 +22,22 @@ void ef_part_path(const ef_run *run, const ef_part_key *key, bool partial, char 
               partial ? ".partial" : "");
 }
 
+/* What a round leaves is of one method; all other parts serve every method. */
+static bool of_a_method(ef_unit_kind kind) { return kind >= EF_UNIT_LOCAL && kind <= EF_UNIT_TARGETS; }
+
+static ef_status identity_of(const ef_run *run, const ef_part_key *key, char out[IDENTITY_BYTES]) {
+  EF_TRY(ef_run_identity(run, key->sections, out));
+  if (run->method && of_a_method(key->kind)) {
+    size_t used = strlen(out);
+    snprintf(out + used, IDENTITY_BYTES - used, " of %s", run->method);
+  }
+  return EF_OK;
+}
+
 static ef_status create(const ef_run *run, MPI_Comm comm, const ef_part_key *key, bool partial,
                         ef_h5 **file) {
-  char path[PATH_BYTES], identity[33];
-  EF_TRY(ef_run_identity(run, key->sections, identity));
+  char path[PATH_BYTES], identity[IDENTITY_BYTES];
+  EF_TRY(identity_of(run, key, identity));
   ef_part_path(run, key, partial, path, sizeof path);
   ef_h5_header header = {.kind = "part",
                          .deck = run->deck->yaml,
@@ -63,13 +75,13 @@ ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool 
 }
 
 static ef_status check_identity(const ef_run *run, const ef_part_key *key, const char *path, ef_h5 *file) {
-  char identity[33], *found = NULL;
-  EF_TRY(ef_run_identity(run, key->sections, identity));
+  char identity[IDENTITY_BYTES], *found = NULL;
+  EF_TRY(identity_of(run, key, identity));
   EF_TRY(ef_h5_get_text(file, "/", "identity", &found));
   bool same = strcmp(found, identity) == 0;
   ef_free(found);
-  return EF_CHECK(same, EF_CHECKPOINT, "%s: made from another text, seed or deck (sections %s)", path,
-                  key->sections);
+  return EF_CHECK(same, EF_CHECKPOINT, "%s: made from another text, seed or deck (sections %s)%s", path,
+                  key->sections, of_a_method(key->kind) ? " or by another method" : "");
 }
 
 ef_status ef_part_open(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file) {

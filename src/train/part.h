@@ -1,9 +1,10 @@
 /* Parts: the finished units of a run, one file each under OUT/parts (kind "part"): common starts, devices'
  * uploads, proxies, bases. A unit that is under way is saved beside it as NAME.partial.h5.
  *
- * A part carries the identity of what it depends on (seed, text, sections of the deck). A run that resumes,
- * or runs again with other settings of a later phase, takes a part whose identity is its own and computes the
- * others. Parts are written by the rank that computed them and can be read by all.
+ * A part carries the identity of what it depends on: seed, text, sections of the deck, and the method for
+ * what its rounds leave (EF_UNIT_LOCAL to EF_UNIT_TARGETS). A run that resumes, or runs again with other
+ * settings of a later phase, takes a part whose identity is its own and computes the others. Parts are
+ * written by the rank that computed them and can be read by all.
  */
 #pragma once
 

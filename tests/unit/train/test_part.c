@@ -140,6 +140,20 @@ Test(part, a_foreign_part_is_passed_over) {
   expect_warning("made from another text, seed or deck (sections text,fusion)");
 }
 
+/* What rounds leave cannot be told apart by its deck: two methods make it from the same one. */
+Test(part, of_a_round_serves_its_own_method_only) {
+  ef_part_key round = {.kind = EF_UNIT_ROUND, .index = 1, .sections = "text"};
+  ef_model model = model_of();
+  cr_redirect_stderr();
+  t.run.method = "fedavg";
+  cr_ok(ef_part_write(&t.run, &round, false, &(ef_part_content){&model, write_model}));
+  write_part(false);
+  cr_assert(ef_part_exists(&t.run, &round) && ef_part_exists(&t.run, &key));
+  t.run.method = "fedjets";
+  cr_assert(!ef_part_exists(&t.run, &round) && ef_part_exists(&t.run, &key));
+  ef_model_free(&model);
+}
+
 static void damage(long from_middle) {
   char path[4096];
   ef_part_path(&t.run, &key, false, path, sizeof path);
