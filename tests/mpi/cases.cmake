@@ -2,3 +2,4 @@
 include(mpi/par_cases.cmake)
 include(mpi/store_cases.cmake)
 include(mpi/train_cases.cmake)
+include(mpi/rivals_cases.cmake)

@@ -110,6 +110,19 @@ void tiny_run_open(tiny_run *t, ef_par *par, const char *const *overrides) {
   make_folder(t);
 }
 
+void tiny_run_text(tiny_run *t) {
+  ef_tokens *index = &t->run.tokens;
+  char path[4200];
+  snprintf(path, sizeof path, "%s/tokens.h5", t->folder);
+  ef_stream ids = tiny_stream((size_t)index->offset[index->documents], 50);
+  for (size_t d = 0; d < index->documents; d++) ids.ids[index->offset[d]] = EF_TOKEN_BOS;
+  if (ef_par_root(t->run.par)) check(ef_tokens_write(path, index, ids.ids, "none", 4, "", 1));
+  if (t->run.par->size > 1) check(ef_barrier(t->run.par));
+  ef_stream_free(&ids);
+  ef_tokens_free(index);
+  check(ef_tokens_open(path, index));
+}
+
 void tiny_run_close(tiny_run *t) {
   bool root = ef_par_root(t->run.par);
   if (t->run.par->size > 1) check(ef_barrier(t->run.par));

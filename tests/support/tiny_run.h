@@ -21,5 +21,9 @@ typedef struct tiny_run {
 void tiny_run_open(tiny_run *t, ef_par *par, const char *const *overrides);
 void tiny_run_close(tiny_run *t);
 
+/* Gives the documents of the run made-up tokens, in a file of its folder, so that they can be read.
+ * Collective if the run's ranks are several. */
+void tiny_run_text(tiny_run *t);
+
 /* A stream of made-up ids in counted memory; every 37th is BOS. */
 ef_stream tiny_stream(size_t count, unsigned seed);
