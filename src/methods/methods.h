@@ -40,6 +40,15 @@ ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *outcome);
 ef_status ef_ofakd(ef_run *run, ef_outcome *outcome);
 extern const char *const ef_ofakd_settings[];
 
+/* Federated averaging of the whole model (McMahan et al., AISTATS 2017), from a model that the server trained
+ * on public text: 2 R N |M| bytes. Collective. */
+ef_status ef_fedavg(ef_run *run, ef_outcome *outcome);
+
+/* FedJETS (Dun et al. 2023) as in deepfusion.md section 7: a device trains the rivals.experts experts of each
+ * layer that weigh most on its own text, gated by a common expert that it is given once; experts are averaged
+ * over their holders, the rest over all. Collective. */
+ef_status ef_fedjets(ef_run *run, ef_outcome *outcome);
+
 /* The upper bound: all parameters trained on public and private text in one place. Nothing crosses that is
  * counted: it is not a federated method. Collective. */
 ef_status ef_central(ef_run *run, ef_outcome *outcome);
