@@ -1,4 +1,5 @@
-/* Where training windows come from: one stream, or a mixture of a cluster's own stream and the general one.
+/* Where training windows come from: one stream, a mixture of a cluster's own stream and the general one, or
+ * the consecutive windows of a stream.
  */
 #pragma once
 
@@ -9,6 +10,9 @@ typedef struct ef_source {
   const ef_stream *own; /* NULL: none */
   double own_share;     /* probability that a window comes from `own` */
   uint64_t seed, unit;  /* every trained unit has a number of its own (train/unit.h) */
+  /* NULL: windows start anywhere. Otherwise (B), borrowed: they are windows of ef_stream_window of `general`,
+   * drawn uniformly, and their numbers are left here by every call. */
+  size_t *drawn;
 } ef_source;
 
 /* Windows first .. first+B-1 of step `step`: ids and targets (B,T). A pure function of the source, step and

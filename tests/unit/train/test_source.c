@@ -96,3 +96,35 @@ Test(source, an_empty_own_stream_is_passed_over_and_an_empty_general_one_refused
   source.general = &empty;
   cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_INPUT);
 }
+
+/* Ids count up, so that a window tells its place: windows start at multiples of T. */
+Test(source, consecutive_windows_are_drawn_and_named) {
+  size_t drawn[B], one_drawn[1], windows = ef_stream_windows(&general, T), count[16] = {0};
+  ef_source source = source_of(0.0);
+  source.drawn = drawn;
+  int32_t ids[B * T], targets[B * T], one[T], next[T];
+  cr_assert(windows == 7 && windows <= sizeof count / sizeof *count);
+  for (size_t step = 0; step < DRAWS / B; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 0, B, T, ids, targets), EF_OK);
+    for (size_t b = 0; b < B; b++) {
+      count[drawn[b]]++;
+      cr_assert_eq(ids[b * T], 100 + (int32_t)(drawn[b] * T), "window %zu", drawn[b]);
+      for (size_t t = 0; drawn[b] + 1 < windows && t < T; t++)
+        cr_assert_eq(targets[b * T + t], ids[b * T] + (int32_t)t + 1);
+      ef_source alone = source;
+      alone.drawn = one_drawn;
+      cr_assert_eq(ef_source_sample(&alone, step, b, 1, T, one, next), EF_OK);
+      cr_assert(one_drawn[0] == drawn[b] && memcmp(one, ids + b * T, sizeof one) == 0);
+    }
+  }
+  double mean = (double)(DRAWS / B * B) / (double)windows;
+  for (size_t w = 0; w < windows; w++) cr_assert_float_eq((double)count[w], mean, 4.0 * sqrt(mean));
+}
+
+Test(source, a_text_without_windows_is_refused) {
+  static const ef_stream empty = {.count = 1, .ids = general_ids};
+  size_t drawn[1];
+  int32_t ids[T], targets[T];
+  ef_source source = {.general = &empty, .drawn = drawn};
+  cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_INPUT);
+}
