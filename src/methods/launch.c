@@ -140,6 +140,22 @@ static void forget_deck(const ef_launch *launch) {
   unlink(path);
 }
 
+/* True if the newest checkpoint holds the global model: a method may train units behind its last tuning, and
+ * the run goes on from that model all the same. */
+static ef_status model_kept(ef_run *run, bool *kept) {
+  char path[PATH_BYTES], *phase = NULL;
+  EF_TRY(ef_checkpoint_newest(run, path, sizeof path));
+  *kept = false;
+  if (!path[0]) return EF_OK;
+  ef_h5 *file = NULL;
+  ef_status status = ef_h5_open(path, "run", &file);
+  if (status == EF_OK) status = ef_h5_get_text(file, "/", "phase", &phase);
+  if (status == EF_OK) *kept = strcmp(phase, "units") != 0;
+  ef_h5_close(file);
+  ef_free(phase);
+  return ef_agree(run->par, status);
+}
+
 /* After a stop while units were trained: a checkpoint that says how far the run is; the units' states are
  * parts. */
 static ef_status note_stop(ef_run *run) {
@@ -149,6 +165,7 @@ static ef_status note_stop(ef_run *run) {
   ef_run_path(run, path, sizeof path, "checkpoint/step_%08zu.h5", steps);
   bool there = ef_file_exists(path);
   EF_TRY(ef_bcast(run->par, 0, &there, sizeof there));
+  if (!there) EF_TRY(model_kept(run, &there));
   if (there) return EF_OK;
   double started = ef_clock();
   ef_h5 *file = NULL;
