@@ -1,0 +1,230 @@
+#include "rivals/transfer_internal.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "par/tags.h"
+#include "train/events.h"
+#include "train/model_file.h"
+
+/* ---- sets ---------------------------------------------------------------------------------------------- */
+
+static ef_status write_set(void *ctx, ef_h5 *file) {
+  const ef_logit_set *set = ctx;
+  return ef_logit_set_write(file, set);
+}
+
+/* The shard of this rank of the global model in a file. */
+static ef_status load_shard(const ef_transfer *t, const char *path, ef_model *shard) {
+  ef_h5 *file = NULL;
+  EF_TRY(ef_h5_open(path, NULL, &file));
+  ef_status status = ef_model_file_shard(file, t->run->par, shard);
+  ef_h5_close(file);
+  return status == EF_OK ? EF_OK : ef_context(status, "%s", path);
+}
+
+static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const char *path) {
+  ef_run *run = t->run;
+  bool root = ef_par_root(run->par);
+  double started = ef_clock();
+  ef_model shard = {0};
+  ef_logit_set set = {0};
+  ef_status status = EF_OK;
+  EF_GO(ef_agree(run->par, load_shard(t, path, &shard)));
+  EF_GO(ef_logit_set_make(run->par, run->kernels, &shard, &t->samples, &t->recipe, &set));
+  EF_GO(
+      ef_agree(run->par, root ? ef_part_write(run, key, false, &(ef_part_content){&set, write_set}) : EF_OK));
+  EF_GO(ef_event_phase(run, "server's logits", started, &(ef_effort){0}));
+done:
+  ef_logit_set_free(&set);
+  ef_model_free(&shard);
+  return status;
+}
+
+ef_status ef_transfer_server_set(ef_transfer *t, size_t round, const char *path) {
+  ef_part_key key = ef_transfer_server_key(t, round);
+  bool there = ef_par_root(t->run->par) && ef_part_exists(t->run, &key);
+  EF_TRY(ef_bcast(t->run->par, 0, &there, sizeof there));
+  return there ? EF_OK : make_server_set(t, &key, path);
+}
+
+typedef struct sets_context {
+  ef_transfer *transfer;
+  size_t round;
+} sets_context;
+
+static ef_status make_device_set(void *ctx, size_t device, ef_effort *effort) {
+  (void)effort;
+  const sets_context *c = ctx;
+  ef_transfer *t = c->transfer;
+  ef_part_key key = ef_transfer_set_key(t, c->round, device);
+  if (!ef_transfer_part_of(t, device) || ef_part_exists(t->run, &key)) return EF_OK;
+  ef_par alone = ef_par_alone();
+  ef_model model = {0};
+  ef_logit_set set = {0};
+  ef_status status = EF_OK;
+  EF_GO(ef_transfer_load_device(t, c->round, device, &model));
+  EF_GO(ef_logit_set_make(&alone, t->run->kernels, &model, &t->samples, &t->recipe, &set));
+  EF_GO(ef_part_write(t->run, &key, false, &(ef_part_content){&set, write_set}));
+done:
+  ef_logit_set_free(&set);
+  ef_model_free(&model);
+  return status == EF_OK ? EF_OK : ef_context(status, "device %zu", device);
+}
+
+ef_status ef_transfer_device_sets(ef_transfer *t, size_t round) {
+  size_t N = t->devices->count, takers = 0;
+  for (size_t n = 0; n < N; n++) {
+    bool takes_part = ef_transfer_part_of(t, n);
+    const ef_dims *dims = &t->population->dims[t->population->entry[n]];
+    t->cost[n] = takes_part ? ef_train_cost(dims, 1, 1, t->samples.T) : 0.0;
+    takers += takes_part;
+  }
+  EF_TRY(EF_CHECK(takers > 0, EF_NUMBERS,
+                  "round %zu: all %zu devices are left out; nothing can be learnt from them", round + 1, N));
+  sets_context context = {t, round};
+  ef_phase phase = {"devices' logits", N, t->cost, t->owner, &context, make_device_set};
+  return ef_phase_run(t->run, &phase);
+}
+
+/* ---- targets ------------------------------------------------------------------------------------------- */
+
+static ef_h5_array winner_array(const ef_transfer *t) {
+  return (ef_h5_array){.path = "/targets/winner",
+                       .type = EF_H5_I32,
+                       .rank = 1,
+                       .shape = {t->samples.windows},
+                       .description = "device whose logits these are, -1: the server",
+                       .units = "1",
+                       .dims = "window"};
+}
+
+static ef_h5_array bytes_array(const ef_transfer *t) {
+  return (ef_h5_array){.path = "/upload/bytes",
+                       .type = EF_H5_I64,
+                       .rank = 1,
+                       .shape = {t->devices->count},
+                       .description = "bytes of logits that came up from every device in this round",
+                       .units = "byte",
+                       .dims = "device"};
+}
+
+/* A round's way up under way. */
+typedef struct gathering {
+  ef_transfer *transfer;
+  size_t round, bytes;    /* of a message */
+  unsigned char *message; /* owned, as all below */
+  ef_logit_set sent, best;
+  int32_t *winner; /* (windows) */
+  int64_t *came;   /* (N) bytes */
+} gathering;
+
+static ef_status begin(gathering *g) {
+  ef_transfer *t = g->transfer;
+  ef_part_key server = ef_transfer_server_key(t, g->round);
+  EF_TRY(ef_logit_set_create(&t->samples, t->recipe.k, &g->sent));
+  g->bytes = ef_logit_set_pack(&g->sent, t->recipe.half, NULL);
+  EF_TRY(EF_NEW(g->message, g->bytes));
+  if (!ef_par_root(t->run->par)) return EF_OK;
+  EF_TRY(EF_NEW(g->winner, t->samples.windows));
+  EF_TRY(EF_NEW(g->came, t->devices->count));
+  for (size_t w = 0; w < t->samples.windows; w++) g->winner[w] = EF_WON_BY_SERVER;
+  return ef_transfer_load_set(t, &server, &g->best);
+}
+
+static void release(gathering *g) {
+  ef_logit_set_free(&g->sent);
+  ef_logit_set_free(&g->best);
+  ef_free(g->message);
+  ef_free(g->winner);
+  ef_free(g->came);
+}
+
+/* The owner's side: the set of its part becomes the message. */
+static ef_status fill_message(gathering *g, size_t device) {
+  ef_transfer *t = g->transfer;
+  ef_part_key key = ef_transfer_set_key(t, g->round, device);
+  ef_h5 *file = NULL;
+  EF_TRY(ef_part_open(t->run, &key, false, &file));
+  ef_status status = ef_logit_set_read(file, &g->sent);
+  ef_h5_close(file);
+  if (status == EF_OK) ef_logit_set_pack(&g->sent, t->recipe.half, g->message);
+  return status;
+}
+
+static ef_status take(gathering *g, size_t device) {
+  ef_transfer *t = g->transfer;
+  ef_par *par = t->run->par;
+  int owner = t->owner[device];
+  EF_TRY(ef_agree(par, par->rank == owner ? fill_message(g, device) : EF_OK));
+  if (par->rank == owner && owner != 0) EF_TRY(ef_send(par, 0, EF_TAG_LOGITS, g->message, g->bytes));
+  if (par->rank != 0) return EF_OK;
+  if (owner != 0) EF_TRY(ef_recv(par, owner, EF_TAG_LOGITS, g->message, g->bytes));
+  ef_ledger_count(t->ledger, device, EF_UP, EF_MSG_LOGITS, g->bytes);
+  g->came[device] = (int64_t)g->bytes;
+  ef_logit_set_unpack(g->message, t->recipe.half, &g->sent);
+  ef_logits_choose(&t->samples, &g->sent, (int32_t)device, &g->best, g->winner);
+  return EF_OK;
+}
+
+/* The ledger's lines travel with the targets, so that a resumed run does not count anew. */
+static ef_status write_targets(void *ctx, ef_h5 *file) {
+  const gathering *g = ctx;
+  ef_h5_array winner = winner_array(g->transfer), came = bytes_array(g->transfer);
+  EF_TRY(ef_logit_set_write(file, &g->best));
+  EF_TRY(ef_h5_write(file, &winner, g->winner));
+  return ef_h5_write(file, &came, g->came);
+}
+
+static ef_status gather(ef_transfer *t, size_t round) {
+  gathering g = {.transfer = t, .round = round};
+  ef_part_key key = ef_transfer_targets_key(round);
+  bool root = ef_par_root(t->run->par);
+  ef_status status = EF_OK;
+  EF_GO(ef_agree(t->run->par, begin(&g)));
+  for (size_t n = 0; n < t->devices->count; n++) {
+    if (ef_transfer_part_of(t, n)) EF_GO(take(&g, n));
+  }
+  EF_GO(ef_agree(t->run->par,
+                 root ? ef_part_write(t->run, &key, false, &(ef_part_content){&g, write_targets}) : EF_OK));
+done:
+  release(&g);
+  return status;
+}
+
+static ef_status restore_ledger(ef_transfer *t, const ef_part_key *key) {
+  ef_h5 *file = NULL;
+  int64_t *came = NULL;
+  ef_h5_array array = bytes_array(t);
+  ef_status status = EF_OK;
+  EF_GO(ef_part_open(t->run, key, false, &file));
+  EF_GO(EF_NEW(came, t->devices->count));
+  EF_GO(ef_h5_read(file, &array, came));
+  for (size_t n = 0; n < t->devices->count; n++) {
+    ef_ledger_count(t->ledger, n, EF_UP, EF_MSG_LOGITS, (uint64_t)came[n]);
+  }
+done:
+  ef_free(came);
+  ef_h5_close(file);
+  return status;
+}
+
+ef_status ef_transfer_targets(ef_transfer *t, size_t round) {
+  ef_par *par = t->run->par;
+  ef_part_key key = ef_transfer_targets_key(round);
+  bool root = ef_par_root(par), there = root && ef_part_exists(t->run, &key);
+  EF_TRY(ef_bcast(par, 0, &there, sizeof there));
+  for (size_t n = 0; n < t->devices->count; n++) t->rounds[n] += ef_transfer_part_of(t, n);
+  if (!there) return gather(t, round);
+  return ef_agree(par, root ? restore_ledger(t, &key) : EF_OK);
+}
+
+ef_status ef_transfer_load_targets(const ef_transfer *t, size_t round, ef_logit_set *set, int32_t *winner) {
+  ef_part_key key = ef_transfer_targets_key(round);
+  ef_h5_array array = winner_array(t);
+  ef_h5 *file = NULL;
+  EF_TRY(ef_part_open(t->run, &key, false, &file));
+  ef_status status = ef_logit_set_read(file, set);
+  if (status == EF_OK) status = ef_h5_read(file, &array, winner);
+  ef_h5_close(file);
+  return status;
+}
