@@ -49,6 +49,12 @@ ef_status ef_fedavg(ef_run *run, ef_outcome *outcome);
  * over their holders, the rest over all. Collective. */
 ef_status ef_fedjets(ef_run *run, ef_outcome *outcome);
 
+/* FedMKT (Fan et al., COLING 2025), called FedKMT by the paper on DeepFusion: in every round the devices send
+ * the top-k logits of their own models on the public text, the global model learns from the best of every
+ * window, and the devices learn from its logits where these are better than their own. The delivery of the
+ * public text itself to the devices is charged to nobody. Collective. */
+ef_status ef_fedkmt(ef_run *run, ef_outcome *outcome);
+
 /* The upper bound: all parameters trained on public and private text in one place. Nothing crosses that is
  * counted: it is not a federated method. Collective. */
 ef_status ef_central(ef_run *run, ef_outcome *outcome);

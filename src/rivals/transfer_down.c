@@ -176,7 +176,7 @@ ef_status ef_transfer_distil(ef_transfer *t, size_t round) {
     t->cost[n] = ef_transfer_part_of(t, n) ? ef_train_cost(dims, 1, 1, t->samples.T) : 0.0;
   }
   if (steps > 0) {
-    ef_phase phase = {"transfer to devices", N, t->cost, t->owner, &context, distil_device};
+    ef_phase phase = {"transfer to devices", N, t->cost, t->owner, &context, distil_device, EF_ON_DEVICES};
     EF_TRY(ef_phase_run(t->run, &phase));
     EF_TRY(ef_records_share(t->run, &records, N, t->owner));
     count_round(t);

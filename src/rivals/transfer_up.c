@@ -22,6 +22,12 @@ static ef_status load_shard(const ef_transfer *t, const char *path, ef_model *sh
   return status == EF_OK ? EF_OK : ef_context(status, "%s", path);
 }
 
+/* Logits are made by a forward pass over all windows: work, though nothing is trained. */
+static ef_effort effort_of(const ef_transfer *t, const ef_dims *dims) {
+  double tokens = (double)(t->samples.windows * t->samples.T);
+  return (ef_effort){.flops = tokens * ef_forward_flops_per_token(dims, t->samples.T)};
+}
+
 static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const char *path) {
   ef_run *run = t->run;
   bool root = ef_par_root(run->par);
@@ -33,7 +39,8 @@ static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const c
   EF_GO(ef_logit_set_make(run->par, run->kernels, &shard, &t->samples, &t->recipe, &set));
   EF_GO(
       ef_agree(run->par, root ? ef_part_write(run, key, false, &(ef_part_content){&set, write_set}) : EF_OK));
-  EF_GO(ef_event_phase(run, "server's logits", started, &(ef_effort){0}));
+  ef_effort effort = root ? effort_of(t, &shard.dims) : (ef_effort){0};
+  EF_GO(ef_event_phase(run, "server's logits", EF_ON_SERVER, started, &effort));
 done:
   ef_logit_set_free(&set);
   ef_model_free(&shard);
@@ -53,7 +60,6 @@ typedef struct sets_context {
 } sets_context;
 
 static ef_status make_device_set(void *ctx, size_t device, ef_effort *effort) {
-  (void)effort;
   const sets_context *c = ctx;
   ef_transfer *t = c->transfer;
   ef_part_key key = ef_transfer_set_key(t, c->round, device);
@@ -65,6 +71,7 @@ static ef_status make_device_set(void *ctx, size_t device, ef_effort *effort) {
   EF_GO(ef_transfer_load_device(t, c->round, device, &model));
   EF_GO(ef_logit_set_make(&alone, t->run->kernels, &model, &t->samples, &t->recipe, &set));
   EF_GO(ef_part_write(t->run, &key, false, &(ef_part_content){&set, write_set}));
+  effort->flops += effort_of(t, &model.dims).flops;
 done:
   ef_logit_set_free(&set);
   ef_model_free(&model);
@@ -82,7 +89,7 @@ ef_status ef_transfer_device_sets(ef_transfer *t, size_t round) {
   EF_TRY(EF_CHECK(takers > 0, EF_NUMBERS,
                   "round %zu: all %zu devices are left out; nothing can be learnt from them", round + 1, N));
   sets_context context = {t, round};
-  ef_phase phase = {"devices' logits", N, t->cost, t->owner, &context, make_device_set};
+  ef_phase phase = {"devices' logits", N, t->cost, t->owner, &context, make_device_set, EF_ON_DEVICES};
   return ef_phase_run(t->run, &phase);
 }
 
