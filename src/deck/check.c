@@ -94,6 +94,15 @@ static ef_status check_stages(const ef_reader *reader) {
   return EF_OK;
 }
 
+/* A device that keeps no text for early stopping has no loss to send. */
+static ef_status check_proxies(const ef_reader *reader) {
+  const ef_deck *deck = reader->deck;
+  bool weighted = strcmp(deck->fusion.proxy_weights, "validation") == 0;
+  ef_status status = EF_CHECK(!weighted || deck->federation.validation_share > 0.0, EF_DECK,
+                              "fusion.proxy_weights validation needs federation.validation_share above 0");
+  return blame(reader, status, AT(fusion.proxy_weights), AT(federation.validation_share));
+}
+
 static ef_status check_fusion(const ef_reader *reader) {
   EF_TRY(check_at_most(reader, AT(fusion.clusters), AT(federation.devices)));
   EF_TRY(check_at_most(reader, AT(fusion.patch), AT(federation.context)));
@@ -286,6 +295,7 @@ static ef_status check_market(const ef_reader *reader) {
 ef_status ef_reader_check(const ef_reader *reader) {
   EF_TRY(check_global(reader));
   EF_TRY(check_fusion(reader));
+  EF_TRY(check_proxies(reader));
   EF_TRY(check_failures(reader));
   EF_TRY(check_exit_places(reader));
   EF_TRY(check_exit_weights(reader));

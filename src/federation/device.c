@@ -1,5 +1,6 @@
 #include "federation/device.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "federation/device_record.h"
 #include "federation/local.h"
@@ -20,8 +21,13 @@ static ef_part_key start_key(size_t entry) {
   return (ef_part_key){.kind = EF_UNIT_FAMILY, .index = entry, .sections = EF_DEVICE_SECTIONS};
 }
 
-static ef_part_key device_key(size_t device) {
-  return (ef_part_key){.kind = EF_UNIT_DEVICE, .index = device, .sections = EF_DEVICE_SECTIONS};
+static ef_part_key device_key(size_t unit) {
+  return (ef_part_key){.kind = EF_UNIT_DEVICE, .index = unit, .sections = EF_DEVICE_SECTIONS};
+}
+
+/* What the device does in this round. */
+static size_t unit_of(const ef_devices *devices, size_t device) {
+  return devices->round * devices->count + device;
 }
 
 /* ---- common starts ------------------------------------------------------------------------------------- */
@@ -95,42 +101,53 @@ static ef_status embed(device_context *c, size_t device) {
 static ef_status train_model(device_context *c, size_t device, ef_model *model, const ef_local_text *text,
                              size_t held, ef_trainer *trainer) {
   ef_run *run = c->run;
-  ef_part_key key = device_key(device);
+  size_t unit = unit_of(c->devices, device);
+  ef_part_key key = device_key(unit);
   ef_recipe recipe = ef_local_recipe(run->deck, &text->slice);
-  ef_source source = {.general = &text->train,
-                      .seed = (uint64_t)run->deck->run.seed,
-                      .unit = ef_unit(EF_UNIT_DEVICE, device)};
+  ef_source source = {
+      .general = &text->train, .seed = (uint64_t)run->deck->run.seed, .unit = ef_unit(EF_UNIT_DEVICE, unit)};
   EF_TRY(ef_trainer_create(model, run->kernels, &recipe, &source, NULL, trainer));
   ef_status status = ef_trainer_walk(run, &key, trainer);
   ef_device_record *record = &c->devices->records[device];
-  record->steps = trainer->step;
+  size_t peak = ef_memory_peak() - held;
+  record->steps += trainer->step;
   record->kept_step = trainer->best_step ? trainer->best_step : trainer->step;
-  record->peak_bytes = ef_memory_peak() - held;
+  if (peak > record->peak_bytes) record->peak_bytes = peak;
+  if (status == EF_OK) record->local_loss = trainer->best_step ? (float)trainer->best_loss : NAN;
   return status;
 }
 
 typedef struct left_out {
   const ef_records *records;
-  size_t device;
+  size_t unit;
 } left_out;
 
 static ef_status write_left_out(void *ctx, ef_h5 *file) {
   const left_out *out = ctx;
-  return ef_record_write(out->records, out->device, file);
+  return ef_record_write(out->records, out->unit, file);
+}
+
+/* In a later round the model that the device uploaded last stands in for one whose numbers are not finite. */
+static ef_status stand_in(device_context *c, size_t device, ef_model *model) {
+  ef_warn("%s; device %zu uploads its last model again", ef_message(), device);
+  c->devices->records[device].kept_step = 0;
+  ef_model_free(model);
+  return ef_device_load(c->run, c->population, unit_of(c->devices, device) - c->devices->count, model);
 }
 
 /* A device whose numbers are not finite is left out; the run goes on. */
 static ef_status leave_out(device_context *c, size_t device) {
-  ef_part_key key = device_key(device);
-  left_out content = {c->records, device};
+  size_t unit = unit_of(c->devices, device);
+  ef_part_key key = device_key(unit);
+  left_out content = {c->records, unit};
   c->devices->records[device].state = EF_DEVICE_NUMBERS;
   return ef_part_write(c->run, &key, false, &(ef_part_content){&content, write_left_out});
 }
 
 static ef_status upload(device_context *c, size_t device, ef_model *model, const ef_trainer *trainer) {
-  ef_part_key key = device_key(device);
+  ef_part_key key = device_key(unit_of(c->devices, device));
   ef_upload_round(c->run, model);
-  EF_TRY(embed(c, device));
+  if (c->devices->round == 0) EF_TRY(embed(c, device));
   EF_TRY(measure_upload(c, device, model));
   return ef_trainer_finish(c->run, &key, trainer, c->records);
 }
@@ -141,28 +158,41 @@ static ef_status train_and_upload(device_context *c, size_t device, ef_model *mo
   ef_status status = train_model(c, device, model, text, held, &trainer);
   c->run->steps += trainer.step;
   ef_effort_add(effort, &trainer);
-  if (status == EF_NUMBERS) {
-    status = leave_out(c, device);
-  } else if (status == EF_OK) {
-    status = upload(c, device, model, &trainer);
-  }
+  bool out = status == EF_NUMBERS && c->devices->round == 0;
+  if (status == EF_NUMBERS) status = out ? leave_out(c, device) : stand_in(c, device, model);
+  if (status == EF_OK && !out) status = upload(c, device, model, &trainer);
   ef_trainer_free(&trainer);
   return status;
 }
 
+/* What the device trains from: its family's common start, then its own last upload. */
+static ef_status load_model(const device_context *c, size_t device, ef_model *model) {
+  size_t entry = (size_t)c->population->entry[device], unit = unit_of(c->devices, device);
+  ef_part_key start = start_key(entry);
+  if (c->devices->round == 0) return ef_part_load(c->run, &start, &c->population->dims[entry], model);
+  return ef_device_load(c->run, c->population, unit - c->devices->count, model);
+}
+
+/* A device that is found trained, or that cannot be; false: it is to be trained now. */
+static ef_status find_device(device_context *c, size_t device, bool *found) {
+  ef_part_key key = device_key(unit_of(c->devices, device));
+  ef_device_record *record = &c->devices->records[device];
+  if (c->population->fails[device]) record->state = EF_DEVICE_FAILED;
+  *found = record->state != EF_DEVICE_OK;
+  if (*found || !ef_part_exists(c->run, &key)) return EF_OK;
+  size_t before = record->steps;
+  *found = true;
+  EF_TRY(ef_record_read(c->run, &key, c->records));
+  c->run->steps += record->steps - before;
+  return EF_OK;
+}
+
 static ef_status run_device(void *ctx, size_t device, ef_effort *effort) {
   device_context *c = ctx;
-  ef_part_key key = device_key(device), start = start_key((size_t)c->population->entry[device]);
   ef_device_record *record = &c->devices->records[device];
-  if (c->population->fails[device]) {
-    record->state = EF_DEVICE_FAILED;
-    return EF_OK;
-  }
-  if (ef_part_exists(c->run, &key)) {
-    EF_TRY(ef_record_read(c->run, &key, c->records));
-    c->run->steps += record->steps;
-    return EF_OK;
-  }
+  bool found;
+  EF_TRY(find_device(c, device, &found));
+  if (found) return EF_OK;
   size_t held = ef_memory_bytes();
   ef_memory_reset_peak();
   ef_local_text text = {0};
@@ -174,7 +204,7 @@ static ef_status run_device(void *ctx, size_t device, ef_effort *effort) {
     record->state = EF_DEVICE_NO_TEXT;
     goto done;
   }
-  EF_GO(ef_part_load(c->run, &start, &c->population->dims[c->population->entry[device]], &model));
+  EF_GO(load_model(c, device, &model));
   EF_GO(train_and_upload(c, device, &model, &text, held, effort));
 done:
   ef_model_free(&model);
@@ -185,7 +215,7 @@ done:
 /* ---- all devices --------------------------------------------------------------------------------------- */
 
 static ef_status allocate(const ef_run *run, size_t count, ef_devices *devices) {
-  devices->count = count;
+  *devices = (ef_devices){.count = count};
   EF_TRY(EF_NEW(devices->owner, count));
   EF_TRY(EF_NEW(devices->records, count));
   return EF_NEW(devices->validation, count * run->tokens.domain_count);
@@ -212,14 +242,12 @@ static ef_status check_diverged(const ef_run *run, const ef_devices *devices) {
       diverged, devices->count, whole, clusters);
 }
 
-ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devices *devices) {
-  *devices = (ef_devices){0};
+static ef_status train_round(ef_run *run, const ef_population *population, ef_devices *devices) {
   ef_device_rows rows = {devices, run->tokens.domain_count};
   ef_records records = ef_device_records(&rows);
   device_context context = {run, population, devices, &records, NULL};
   double *cost = NULL;
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, allocate(run, population->devices, devices)));
   EF_GO(ef_agree(run->par, EF_NEW(cost, population->devices)));
   for (size_t n = 0; n < population->devices; n++) {
     const ef_dims *dims = &population->dims[population->entry[n]];
@@ -234,14 +262,24 @@ ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devi
                     .place = EF_ON_DEVICES};
   EF_GO(ef_phase_run(run, &phase));
   EF_GO(ef_records_share(run, &records, devices->count, devices->owner));
-  EF_GO(check_diverged(run, devices));
 done:
   ef_encoder_free(context.encoder);
   ef_free(cost);
   return status;
 }
 
-ef_status ef_device_load(const ef_run *run, const ef_population *population, size_t device, ef_model *model) {
-  ef_part_key key = device_key(device);
-  return ef_part_load(run, &key, &population->dims[population->entry[device]], model);
+ef_status ef_devices_train(ef_run *run, const ef_population *population, ef_devices *devices) {
+  EF_TRY(ef_agree(run->par, allocate(run, population->devices, devices)));
+  EF_TRY(train_round(run, population, devices));
+  return check_diverged(run, devices);
+}
+
+ef_status ef_devices_train_on(ef_run *run, const ef_population *population, ef_devices *devices) {
+  devices->round++;
+  return train_round(run, population, devices);
+}
+
+ef_status ef_device_load(const ef_run *run, const ef_population *population, size_t unit, ef_model *model) {
+  ef_part_key key = device_key(unit);
+  return ef_part_load(run, &key, &population->dims[population->entry[unit % population->devices]], model);
 }

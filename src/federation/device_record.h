@@ -10,5 +10,5 @@ typedef struct ef_device_rows {
   size_t domains;
 } ef_device_rows;
 
-/* The records of rows->devices; borrows `rows`. Pure. */
+/* The records of rows->devices, of device unit % N for unit round * N + n; borrows `rows`. Pure. */
 ef_records ef_device_records(ef_device_rows *rows);

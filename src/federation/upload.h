@@ -1,8 +1,10 @@
-/* The one upload of a device: its weights, as float32 or bfloat16 (federation.wire), and its data embedding.
+/* The upload of a device: its weights, as float32 or bfloat16 (federation.wire), and its data embedding; with
+ * fusion.proxy_weights validation also the loss on its own slice, as float32. In later rounds
+ * (federation.rounds) the embedding does not come again.
  *
  * Every byte goes through the ledger where it is handed to the transport; the closed formula of the method,
- * sum over devices of |m_n| + |e_n| (Eq. 5 and deepfusion.md section 7), is computed apart from dims and must
- * be equal.
+ * sum over devices of R |m_n| + |e_n| (Eq. 5 and deepfusion.md section 7; + 4 R with the losses), is computed
+ * apart from dims and must be equal.
  */
 #pragma once
 
@@ -13,12 +15,13 @@
  * Local. */
 void ef_upload_round(const ef_run *run, ef_model *model);
 
-/* Bytes of one upload by the formula: params * bytes per number + bytes of e_n. Pure. */
+/* Bytes of all uploads of a device by the formula: rounds * (params * bytes per number [+ 4]) + bytes of e_n.
+ * Pure. */
 uint64_t ef_upload_formula(const ef_deck *deck, const ef_dims *dims);
 
-/* Moves the weights of `device` from its rank to the root and into `model` there (created by the root with
- * the dims of the device); the ledger of the root counts weights and embedding. The ranks agree before
- * anything is sent: an owner that cannot read its part fails on all ranks, with nothing counted.
- * EF_CHECKPOINT, EF_MACHINE. Collective. */
+/* Moves the upload of `device` in round devices->round from its rank to the root, its weights into `model`
+ * there (created by the root with the dims of the device); the ledger of the root counts weights, embedding
+ * and loss. The ranks agree before anything is sent: an owner that cannot read its part fails on all ranks,
+ * with nothing counted. EF_CHECKPOINT, EF_MACHINE. Collective. */
 ef_status ef_upload_weights(ef_run *run, const ef_population *population, const ef_devices *devices,
                             size_t device, ef_ledger *ledger, ef_model *model);

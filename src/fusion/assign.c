@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "fusion/cluster.h"
+#include "fusion/proxy_weights.h"
 #include "store/safetensors.h"
 #include <math.h>
 #include <string.h>
@@ -91,23 +92,36 @@ static int nearest_domain(const float *centre, const float *domains, size_t coun
   return (int)best;
 }
 
-/* One cluster of a group: members, their mean loss, the best of them, the domain it is nearest to. */
+/* What the members' records say: their mean loss, the best of them, what each counts in the mean. */
+static void judge_members(const ef_run *run, const ef_devices *devices, ef_cluster *c) {
+  bool equal = strcmp(run->deck->fusion.proxy_weights, "equal") == 0;
+  c->best = c->devices[0];
+  c->member_loss = 0.0;
+  for (size_t m = 0; m < c->members; m++) {
+    const ef_device_record *record = &devices->records[c->devices[m]];
+    if (record->holdout_loss < devices->records[c->best].holdout_loss) c->best = c->devices[m];
+    c->member_loss += record->holdout_loss;
+    c->losses[m] = record->local_loss;
+  }
+  c->member_loss /= (double)c->members;
+  ef_proxy_weights(c->members, c->losses, equal ? 0.0 : run->deck->fusion.proxy_sharpness, c->weights);
+}
+
+/* One cluster of a group: its members, what they say, the domain it is nearest to. */
 static ef_status make_cluster(const ef_run *run, const ef_devices *devices, const group *g, size_t entry,
                               int32_t index, const float *domains, ef_cluster *c) {
   *c = (ef_cluster){.entry = entry, .loss = NAN};
   EF_TRY(EF_NEW(c->devices, g->count));
+  EF_TRY(EF_NEW(c->losses, g->count));
+  EF_TRY(EF_NEW(c->weights, g->count));
   EF_TRY(EF_NEW(c->validation, run->tokens.domain_count));
   float centre[EF_EMBEDDING] = {0};
   for (size_t i = 0; i < g->count; i++) {
     if (g->assignment[i] != index) continue;
-    size_t n = g->devices[i];
     for (size_t k = 0; k < EF_EMBEDDING; k++) centre[k] += g->points[i * EF_EMBEDDING + k];
-    if (c->members == 0 || devices->records[n].holdout_loss < devices->records[c->best].holdout_loss)
-      c->best = n;
-    c->member_loss += devices->records[n].holdout_loss;
-    c->devices[c->members++] = n;
+    c->devices[c->members++] = g->devices[i];
   }
-  c->member_loss /= (double)c->members;
+  judge_members(run, devices, c);
   c->domain = nearest_domain(centre, domains, run->tokens.domain_count);
   return EF_OK;
 }
@@ -207,9 +221,16 @@ ef_status ef_clusters_assign(ef_run *run, const ef_population *population, const
   return status;
 }
 
+void ef_clusters_advance(const ef_run *run, const ef_devices *devices, ef_clusters *clusters) {
+  clusters->round = devices->round;
+  for (size_t i = 0; i < clusters->count; i++) judge_members(run, devices, &clusters->clusters[i]);
+}
+
 void ef_clusters_free(ef_clusters *clusters) {
   for (size_t i = 0; i < clusters->count; i++) {
     ef_free(clusters->clusters[i].devices);
+    ef_free(clusters->clusters[i].losses);
+    ef_free(clusters->clusters[i].weights);
     ef_free(clusters->clusters[i].validation);
   }
   ef_free(clusters->clusters);

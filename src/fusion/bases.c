@@ -16,9 +16,11 @@ static ef_part_key start_key(void) {
   return (ef_part_key){.kind = EF_UNIT_BASE_START, .index = 0, .sections = START_SECTIONS};
 }
 
-static ef_part_key base_key(size_t index) {
-  return (ef_part_key){.kind = EF_UNIT_BASE, .index = index, .sections = SECTIONS};
+static ef_part_key base_key(size_t unit) {
+  return (ef_part_key){.kind = EF_UNIT_BASE, .index = unit, .sections = SECTIONS};
 }
+
+static size_t unit_of(const ef_bases *bases, size_t index) { return bases->round * bases->count + index; }
 
 /* The deck has been checked: numbers that ascend below the number of layers. */
 static ef_status set_exits(const ef_list *after, ef_dims *global) {
@@ -97,9 +99,9 @@ static size_t view_cells(const ef_run *run) {
 
 static size_t quality_fields(const ef_run *run) { return EF_QUALITY_FIELDS * run->tokens.domain_count; }
 
-static void pack(void *ctx, size_t index, double *row) {
+static void pack(void *ctx, size_t unit, double *row) {
   const base_context *c = ctx;
-  const ef_base *b = &c->bases->bases[index];
+  const ef_base *b = &c->bases->bases[unit % c->bases->count];
   double fields[ROW_FIELDS] = {b->taught,     (double)b->steps, (double)b->kept,
                                b->start_loss, b->proxy_loss,    b->loss};
   memcpy(row, fields, sizeof fields);
@@ -107,9 +109,9 @@ static void pack(void *ctx, size_t index, double *row) {
   memcpy(row + ROW_FIELDS + quality_fields(c->run), b->views, view_cells(c->run) * sizeof *row);
 }
 
-static void unpack(void *ctx, size_t index, const double *row) {
+static void unpack(void *ctx, size_t unit, const double *row) {
   const base_context *c = ctx;
-  ef_base *b = &c->bases->bases[index];
+  ef_base *b = &c->bases->bases[unit % c->bases->count];
   b->taught = row[0] != 0.0;
   b->steps = (size_t)row[1];
   b->kept = (size_t)row[2];
@@ -147,34 +149,36 @@ static ef_recipe recipe_of(const ef_run *run) {
                      .warmup = (size_t)d->fusion.warmup};
 }
 
-static ef_source source_of(const ef_run *run, const ef_cluster *cluster, size_t index) {
+static ef_source source_of(const ef_run *run, const ef_cluster *cluster, size_t unit) {
   return (ef_source){.general = &run->public_text,
                      .own = &run->public_by_domain[cluster->domain],
                      .own_share = run->deck->fusion.own_share,
                      .seed = (uint64_t)run->deck->run.seed,
-                     .unit = ef_unit(EF_UNIT_BASE, index)};
+                     .unit = ef_unit(EF_UNIT_BASE, unit)};
 }
 
+/* By the proxy, or without a teacher where it is NULL. */
 static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model *proxy, ef_effort *effort) {
   ef_run *run = c->run;
   ef_base *b = &c->bases->bases[index];
-  ef_part_key key = base_key(index);
+  size_t unit = unit_of(c->bases, index);
+  ef_part_key key = base_key(unit);
   ef_recipe recipe = recipe_of(run);
-  ef_source source = source_of(run, &c->clusters->clusters[index], index);
+  ef_source source = source_of(run, &c->clusters->clusters[index], unit);
   ef_distiller distiller = {0};
   ef_trainer trainer = {0};
   ef_objective objective = {0};
   ef_records records = records_of(c);
   ef_status status = EF_OK;
-  if (b->taught) {
-    EF_GO(ef_distiller_create(run, proxy, &base->dims, ef_unit(EF_UNIT_BASE, index), &distiller));
+  if (proxy) {
+    EF_GO(ef_distiller_create(run, proxy, &base->dims, ef_unit(EF_UNIT_BASE, unit), &distiller));
     objective = ef_distiller_objective(&distiller);
   }
   EF_GO(ef_trainer_create(base, run->kernels, &recipe, &source, &objective, &trainer));
-  if (b->taught) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, true, b->views));
+  if (proxy) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, true, b->views));
   EF_GO(ef_trainer_walk(run, &key, &trainer));
-  if (b->taught) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, false, b->views));
-  b->steps = trainer.step;
+  if (proxy) EF_GO(ef_views_measure(run, &distiller, base, trainer.pass, false, b->views));
+  b->steps += trainer.step;
   b->kept = trainer.best_step ? trainer.best_step : trainer.step;
   EF_GO(ef_run_measure(run, base, &b->loss, b->validation));
   EF_GO(ef_trainer_finish(run, &key, &trainer, &records));
@@ -187,26 +191,36 @@ done:
   return status;
 }
 
+/* Where base `index` begins in this round. */
+static ef_status load_start(const base_context *c, size_t index, ef_model *base) {
+  const ef_bases *bases = c->bases;
+  if (bases->round == 0) return ef_base_start_load(c->run, base);
+  ef_part_key key = base_key(unit_of(bases, index) - bases->count);
+  return ef_part_load(c->run, &key, &bases->dims, base);
+}
+
 static ef_status run_base(void *ctx, size_t index, ef_effort *effort) {
   base_context *c = ctx;
   ef_run *run = c->run;
   ef_base *b = &c->bases->bases[index];
-  ef_part_key key = base_key(index);
+  ef_part_key key = base_key(unit_of(c->bases, index));
   if (ef_part_exists(run, &key)) {
     ef_records records = records_of(c);
+    size_t before = b->steps;
     EF_TRY(ef_record_read(run, &key, &records));
-    run->steps += b->steps;
+    run->steps += b->steps - before;
     return EF_OK;
   }
   size_t domain = (size_t)c->clusters->clusters[index].domain;
   ef_model base = {0}, proxy = {0};
   ef_status status = EF_OK;
-  EF_GO(ef_base_start_load(run, &base));
+  EF_GO(load_start(c, index, &base));
   EF_GO(ef_proxy_load(run, c->population, c->clusters, index, &proxy));
   EF_GO(ef_run_domain_loss(run, &base, domain, &b->start_loss));
   EF_GO(ef_run_domain_loss(run, &proxy, domain, &b->proxy_loss));
-  b->taught = !run->deck->fusion.drop_weak || b->proxy_loss <= b->start_loss;
-  EF_GO(distil(c, index, &base, &proxy, effort));
+  bool teaches = !run->deck->fusion.drop_weak || b->proxy_loss <= b->start_loss;
+  b->taught = b->taught || teaches;
+  EF_GO(distil(c, index, &base, teaches ? &proxy : NULL, effort));
 done:
   ef_model_free(&base);
   ef_model_free(&proxy);
@@ -239,7 +253,8 @@ ef_status ef_bases_distil(ef_run *run, const ef_population *population, const ef
   double *cost = NULL;
   int *owner = NULL;
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, allocate(run, clusters->count, bases)));
+  if (clusters->round == 0) EF_GO(ef_agree(run->par, allocate(run, clusters->count, bases)));
+  bases->round = clusters->round;
   EF_GO(ef_agree(run->par, EF_NEW(cost, clusters->count)));
   EF_GO(ef_agree(run->par, EF_NEW(owner, clusters->count)));
   for (size_t i = 0; i < clusters->count; i++) {
@@ -256,6 +271,6 @@ done:
 }
 
 ef_status ef_base_load(const ef_run *run, const ef_bases *bases, size_t index, ef_model *model) {
-  ef_part_key key = base_key(index);
+  ef_part_key key = base_key(unit_of(bases, index));
   return ef_part_load(run, &key, &bases->dims, model);
 }

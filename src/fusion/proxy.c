@@ -8,29 +8,37 @@
 
 static const char SECTIONS[] = "text,federation,eval,fusion";
 
-static ef_part_key mean_key(size_t index) {
-  return (ef_part_key){.kind = EF_UNIT_MEAN, .index = index, .sections = SECTIONS};
+static size_t unit_of(const ef_clusters *clusters, size_t index) {
+  return clusters->round * clusters->count + index;
 }
 
-static ef_part_key proxy_key(size_t index) {
-  return (ef_part_key){.kind = EF_UNIT_PROXY, .index = index, .sections = SECTIONS};
+static ef_part_key mean_key(const ef_clusters *clusters, size_t index) {
+  return (ef_part_key){.kind = EF_UNIT_MEAN, .index = unit_of(clusters, index), .sections = SECTIONS};
+}
+
+static ef_part_key proxy_key(const ef_clusters *clusters, size_t index) {
+  return (ef_part_key){.kind = EF_UNIT_PROXY, .index = unit_of(clusters, index), .sections = SECTIONS};
 }
 
 /* ---- the mean of a cluster ----------------------------------------------------------------------------- */
+
+/* Of what a device sends; a row is its number and the bytes of each. */
+static const ef_message_class sent[] = {EF_MSG_WEIGHTS, EF_MSG_EMBEDDING, EF_MSG_LOSS};
+enum { SENT = sizeof sent / sizeof *sent, BYTES_FIELDS = 1 + SENT };
 
 static ef_h5_array bytes_array(size_t members) {
   return (ef_h5_array){.path = "/upload/bytes",
                        .type = EF_H5_I64,
                        .rank = 2,
-                       .shape = {members, 3},
-                       .description = "device, bytes of weights and bytes of data embedding that came up",
+                       .shape = {members, BYTES_FIELDS},
+                       .description = "device, bytes of weights, data embedding and local loss that came up",
                        .units = "byte",
                        .dims = "member,field"};
 }
 
 typedef struct mean_content {
   const ef_cluster *cluster;
-  const ef_ledger *ledger;
+  const ef_ledger *ledger; /* of these uploads alone */
   const ef_model *mean;
 } mean_content;
 
@@ -41,12 +49,11 @@ static ef_status write_mean(void *ctx, ef_h5 *file) {
   const ef_model *mean = content->mean;
   int64_t *rows = NULL;
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(rows, 3 * c->members));
+  EF_GO(EF_NEW(rows, BYTES_FIELDS * c->members));
   for (size_t m = 0; m < c->members; m++) {
-    const uint64_t *up = content->ledger->bytes[c->devices[m]][EF_UP];
-    rows[3 * m] = (int64_t)c->devices[m];
-    rows[3 * m + 1] = (int64_t)up[EF_MSG_WEIGHTS];
-    rows[3 * m + 2] = (int64_t)up[EF_MSG_EMBEDDING];
+    int64_t *row = rows + BYTES_FIELDS * m;
+    *row++ = (int64_t)c->devices[m];
+    for (size_t i = 0; i < SENT; i++) row[i] = (int64_t)content->ledger->bytes[c->devices[m]][EF_UP][sent[i]];
   }
   ef_h5_array array = bytes_array(c->members);
   EF_GO(ef_model_file_write_made(file, mean));
@@ -56,18 +63,19 @@ done:
   return status;
 }
 
-static ef_status restore_ledger(const ef_run *run, size_t index, const ef_cluster *c, ef_ledger *ledger) {
-  ef_part_key key = mean_key(index);
+static ef_status restore_ledger(const ef_run *run, const ef_part_key *key, const ef_cluster *c,
+                                ef_ledger *ledger) {
   ef_h5 *file = NULL;
   int64_t *rows = NULL;
-  EF_TRY(ef_part_open(run, &key, false, &file));
+  EF_TRY(ef_part_open(run, key, false, &file));
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(rows, 3 * c->members));
+  EF_GO(EF_NEW(rows, BYTES_FIELDS * c->members));
   ef_h5_array array = bytes_array(c->members);
   EF_GO(ef_h5_read(file, &array, rows));
   for (size_t m = 0; m < c->members; m++) {
-    ef_ledger_count(ledger, c->devices[m], EF_UP, EF_MSG_WEIGHTS, (uint64_t)rows[3 * m + 1]);
-    ef_ledger_count(ledger, c->devices[m], EF_UP, EF_MSG_EMBEDDING, (uint64_t)rows[3 * m + 2]);
+    const int64_t *row = rows + BYTES_FIELDS * m + 1;
+    for (size_t i = 0; i < SENT; i++)
+      ef_ledger_count(ledger, c->devices[m], EF_UP, sent[i], (uint64_t)row[i]);
   }
 done:
   ef_free(rows);
@@ -77,21 +85,24 @@ done:
 
 /* The mean over the members (Fig. 4), uploads one at a time in ascending order. The root sums. Collective. */
 static ef_status stream_mean(ef_run *run, const ef_population *population, const ef_devices *devices,
-                             size_t index, const ef_cluster *c, ef_ledger *ledger) {
+                             const ef_part_key *key, const ef_cluster *c, ef_ledger *ledger) {
   bool root = ef_par_root(run->par);
-  ef_part_key key = mean_key(index);
   const ef_dims *dims = &population->dims[c->entry];
   ef_model upload = {0}, mean = {0};
-  mean_content content = {c, ledger, &mean};
+  ef_ledger came = {0};
+  mean_content content = {c, &came, &mean};
   ef_status status = EF_OK;
+  EF_GO(ef_agree(run->par, ef_ledger_create(devices->count, &came)));
   EF_GO(ef_agree(run->par, root ? ef_model_create(dims, &upload) : EF_OK));
   EF_GO(ef_agree(run->par, root ? ef_model_create(dims, &mean) : EF_OK));
   for (size_t m = 0; m < c->members; m++) {
-    EF_GO(ef_upload_weights(run, population, devices, c->devices[m], ledger, &upload));
-    if (root) run->kernels->axpy(mean.table.floats, 1.0f / (float)c->members, upload.params, mean.params);
+    EF_GO(ef_upload_weights(run, population, devices, c->devices[m], &came, &upload));
+    if (root) run->kernels->axpy(mean.table.floats, c->weights[m], upload.params, mean.params);
   }
-  if (root) EF_GO(ef_part_write(run, &key, false, &(ef_part_content){&content, write_mean}));
+  if (root) EF_GO(ef_part_write(run, key, false, &(ef_part_content){&content, write_mean}));
+  if (root) ef_ledger_add(ledger, &came);
 done:
+  ef_ledger_free(&came);
   ef_model_free(&upload);
   ef_model_free(&mean);
   return status;
@@ -100,14 +111,14 @@ done:
 static ef_status make_means(ef_run *run, const ef_population *population, const ef_devices *devices,
                             const ef_clusters *clusters, ef_ledger *ledger) {
   for (size_t i = 0; i < clusters->count; i++) {
-    ef_part_key key = mean_key(i);
+    ef_part_key key = mean_key(clusters, i);
     bool root = ef_par_root(run->par), there = root && ef_part_exists(run, &key);
     EF_TRY(ef_bcast(run->par, 0, &there, sizeof there));
     ef_status status = EF_OK;
     if (!there)
-      status = stream_mean(run, population, devices, i, &clusters->clusters[i], ledger);
+      status = stream_mean(run, population, devices, &key, &clusters->clusters[i], ledger);
     else if (root)
-      status = restore_ledger(run, i, &clusters->clusters[i], ledger);
+      status = restore_ledger(run, &key, &clusters->clusters[i], ledger);
     EF_TRY(ef_agree(run->par, status));
   }
   return EF_OK;
@@ -118,22 +129,23 @@ static ef_status make_means(ef_run *run, const ef_population *population, const 
 typedef struct guard_context {
   ef_run *run;
   const ef_population *population;
+  const ef_devices *devices;
   ef_clusters *clusters;
 } guard_context;
 
 enum { ROW_FIELDS = 2 };
 
-static void pack(void *ctx, size_t index, double *row) {
+static void pack(void *ctx, size_t unit, double *row) {
   const guard_context *g = ctx;
-  const ef_cluster *c = &g->clusters->clusters[index];
+  const ef_cluster *c = &g->clusters->clusters[unit % g->clusters->count];
   row[0] = c->loss;
   row[1] = c->fell_back;
   ef_quality_pack(c->validation, g->run->tokens.domain_count, row + ROW_FIELDS);
 }
 
-static void unpack(void *ctx, size_t index, const double *row) {
+static void unpack(void *ctx, size_t unit, const double *row) {
   const guard_context *g = ctx;
-  ef_cluster *c = &g->clusters->clusters[index];
+  ef_cluster *c = &g->clusters->clusters[unit % g->clusters->count];
   c->loss = row[0];
   c->fell_back = row[1] != 0.0;
   ef_quality_unpack(row + ROW_FIELDS, g->run->tokens.domain_count, c->validation);
@@ -168,7 +180,7 @@ static ef_status guard_proxy(void *ctx, size_t index, ef_effort *effort) {
   (void)effort;
   guard_context *g = ctx;
   ef_cluster *c = &g->clusters->clusters[index];
-  ef_part_key mean = mean_key(index), key = proxy_key(index);
+  ef_part_key mean = mean_key(g->clusters, index), key = proxy_key(g->clusters, index);
   if (ef_part_exists(g->run, &key)) {
     ef_records records = records_of(g);
     return ef_record_read(g->run, &key, &records);
@@ -181,7 +193,7 @@ static ef_status guard_proxy(void *ctx, size_t index, ef_effort *effort) {
   c->fell_back = !(c->loss <= c->member_loss + g->run->deck->fusion.guard_tolerance);
   if (c->fell_back) {
     ef_model_free(&proxy);
-    EF_GO(ef_device_load(g->run, g->population, c->best, &proxy));
+    EF_GO(ef_device_load(g->run, g->population, g->clusters->round * g->devices->count + c->best, &proxy));
     EF_GO(ef_run_measure(g->run, &proxy, &c->loss, c->validation));
   }
   EF_GO(ef_part_write(g->run, &key, false, &(ef_part_content){&content, write_proxy}));
@@ -192,7 +204,7 @@ done:
 
 ef_status ef_proxies_make(ef_run *run, const ef_population *population, const ef_devices *devices,
                           ef_clusters *clusters, ef_ledger *ledger) {
-  guard_context context = {run, population, clusters};
+  guard_context context = {run, population, devices, clusters};
   ef_records records = records_of(&context);
   double *cost = NULL;
   int *owner = NULL;
@@ -214,6 +226,6 @@ done:
 
 ef_status ef_proxy_load(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
                         size_t index, ef_model *model) {
-  ef_part_key key = proxy_key(index);
+  ef_part_key key = proxy_key(clusters, index);
   return ef_part_load(run, &key, &population->dims[clusters->clusters[index].entry], model);
 }

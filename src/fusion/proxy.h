@@ -1,8 +1,12 @@
-/* Phase I on the server: clusters of devices, and one proxy per cluster, the mean of its members' weights.
+/* Phase I on the server: clusters of devices, and one proxy per cluster, the mean of its members' weights,
+ * weighted if fusion.proxy_weights says so (fusion/proxy_weights.h).
  *
  * Devices are clustered inside each family entry by their data embeddings; uploads stream through the root
  * one at a time. The guard: a proxy whose loss on the public holdout exceeds the mean of its members' by more
  * than fusion.guard_tolerance is replaced by the best member, and that is recorded.
+ *
+ * With several rounds the clusters stay those of the first; each round has proxies of its own, proxy i of
+ * round r being unit r * K + i.
  */
 #pragma once
 
@@ -18,18 +22,24 @@ typedef struct ef_cluster {
   double member_loss,
       loss;               /* mean over the members, and of the proxy, on the public holdout (nat per token) */
   ef_quality *validation; /* (domains) of the proxy; owned */
+  double *losses;         /* (members) on their own slices, NAN: unknown; owned */
+  float *weights;         /* (members) of each in the mean; owned */
 } ef_cluster;
 
 typedef struct ef_clusters {
   size_t count;
   ef_cluster *clusters; /* (count) owned */
   double purity, nmi;   /* against the devices' domains; NAN where devices have none */
+  size_t round;         /* of the proxies, from 0 */
 } ef_clusters;
 
 /* Assigns devices to clusters: the same on all ranks. EF_DECK: fewer devices than clusters (says how many
  * uploaded). Collective. */
 ef_status ef_clusters_assign(ef_run *run, const ef_population *population, const ef_devices *devices,
                              ef_clusters *clusters);
+/* Goes on to the round of `devices`: weights, mean losses and best members are those of its uploads. Local.
+ */
+void ef_clusters_advance(const ef_run *run, const ef_devices *devices, ef_clusters *clusters);
 void ef_clusters_free(ef_clusters *clusters);
 
 /* Streams the uploads to the root, averages, guards, writes the parts of the proxies and measures them. The

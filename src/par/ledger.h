@@ -15,6 +15,7 @@ typedef enum ef_message_class {
   EF_MSG_EMBEDDING,
   EF_MSG_LOGITS,
   EF_MSG_TEXT,
+  EF_MSG_LOSS,
   EF_MESSAGE_COUNT
 } ef_message_class;
 
@@ -31,10 +32,13 @@ void ef_ledger_free(ef_ledger *ledger);
 void ef_ledger_count(ef_ledger *ledger, size_t device, ef_direction direction, ef_message_class message,
                      uint64_t bytes);
 
+/* Adds what `other` counted, of as many devices. Local. */
+void ef_ledger_add(ef_ledger *ledger, const ef_ledger *other);
+
 /* Sums in bytes: of one device, of all devices, of one class of message. Local. */
 uint64_t ef_ledger_device(const ef_ledger *ledger, size_t device, ef_direction direction);
 uint64_t ef_ledger_total(const ef_ledger *ledger, ef_direction direction);
 uint64_t ef_ledger_class(const ef_ledger *ledger, ef_direction direction, ef_message_class message);
 
-/* "weights", "embedding", "logits", "text". Local. */
+/* "weights", "embedding", "logits", "text", "loss". Local. */
 const char *ef_message_name(ef_message_class message);

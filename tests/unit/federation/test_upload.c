@@ -26,10 +26,17 @@ typedef struct sample {
   ef_ledger ledger;
 } sample;
 
-static void open_sample(sample *s, const char *wire) {
+/* `more` are two further overrides, or NULL. */
+static void open_sample_with(sample *s, const char *wire, const char *const *more) {
   char override[64];
   snprintf(override, sizeof override, "federation.wire=%s", wire);
-  const char *overrides[] = {override, "federation.devices=5", "fusion.clusters=5", "global.experts=5", NULL};
+  const char *overrides[] = {override,
+                             "federation.devices=5",
+                             "fusion.clusters=5",
+                             "global.experts=5",
+                             more ? more[0] : NULL,
+                             more ? more[1] : NULL,
+                             NULL};
   *s = (sample){.devices.count = FAMILIES};
   s->devices.records = s->records;
   s->devices.owner = s->owner;
@@ -38,6 +45,8 @@ static void open_sample(sample *s, const char *wire) {
   for (int32_t n = 0; n < FAMILIES; n++) s->population.entry[n] = n;
   cr_ok(ef_ledger_create(FAMILIES, &s->ledger));
 }
+
+static void open_sample(sample *s, const char *wire) { open_sample_with(s, wire, NULL); }
 
 static void close_sample(sample *s) {
   ef_ledger_free(&s->ledger);
@@ -60,8 +69,8 @@ static ef_status write_model(void *ctx, ef_h5 *file) {
   return ef_block_write(file, "/model", &model->table, model->params, EF_BLOCK_ALL, true, "parameter");
 }
 
-static void write_device(const sample *s, size_t device, ef_model *model) {
-  ef_part_key key = {.kind = EF_UNIT_DEVICE, .index = device, .sections = EF_DEVICE_SECTIONS};
+static void write_device(const sample *s, size_t unit, ef_model *model) {
+  ef_part_key key = {.kind = EF_UNIT_DEVICE, .index = unit, .sections = EF_DEVICE_SECTIONS};
   cr_ok(ef_part_write(&s->t.run, &key, false, &(ef_part_content){model, write_model}));
 }
 
@@ -95,6 +104,35 @@ Test(upload, bytes_on_the_ledger_are_those_of_the_formula) {
     }
     cr_assert_eq(ef_ledger_total(&s.ledger, EF_UP), all);
     cr_assert_eq(ef_ledger_total(&s.ledger, EF_DOWN), 0, "nothing goes down");
+    cr_assert_eq(ef_ledger_class(&s.ledger, EF_UP, EF_MSG_EMBEDDING), FAMILIES * 32);
+    close_sample(&s);
+  }
+}
+
+/* Weights come in each of R rounds, the embedding in the first, a loss of 4 bytes with every upload. */
+Test(upload, rounds_and_losses_are_counted_as_by_the_formula) {
+  const char *more[] = {"federation.rounds=3", "fusion.proxy_weights=validation"};
+  for (size_t w = 0; w < 2; w++) {
+    sample s;
+    open_sample_with(&s, wires[w], more);
+    for (size_t n = 0; n < FAMILIES; n++) {
+      ef_model model = model_of(&s, n), arrived;
+      uint64_t weights = numbers(&model) * (w ? 2 : 4);
+      cr_ok(ef_model_create(&model.dims, &arrived));
+      ef_upload_round(&s.t.run, &model);
+      for (size_t r = 0; r < 3; r++) {
+        model.params[0] = (float)r;
+        write_device(&s, r * FAMILIES + n, &model);
+        s.devices.round = r;
+        cr_ok(ef_upload_weights(&s.t.run, &s.population, &s.devices, n, &s.ledger, &arrived));
+        cr_assert_eq(memcmp(model.params, arrived.params, model.table.floats * sizeof(float)), 0);
+        cr_assert_eq(ef_ledger_device(&s.ledger, n, EF_UP), (r + 1) * (weights + 4) + 32);
+      }
+      cr_assert_eq(ef_upload_formula(&s.t.deck, &model.dims), 3 * (weights + 4) + 32);
+      ef_model_free(&model);
+      ef_model_free(&arrived);
+    }
+    cr_assert_eq(ef_ledger_class(&s.ledger, EF_UP, EF_MSG_LOSS), 3 * FAMILIES * 4);
     cr_assert_eq(ef_ledger_class(&s.ledger, EF_UP, EF_MSG_EMBEDDING), FAMILIES * 32);
     close_sample(&s);
   }

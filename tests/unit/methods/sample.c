@@ -81,10 +81,10 @@ static void make_devices(sample *s) {
       (ef_population){.devices = 3, .entries = 2, .dims = drawn.dims, .entry = entries, .fails = fails};
   drawn.dims = NULL; /* kept */
   ef_population_free(&drawn);
-  records[0] = (ef_device_record){EF_DEVICE_OK, 10, 8, 90, 3.1, 1000, {0}};
-  records[1] = (ef_device_record){EF_DEVICE_OK, 6, 6, 90, 3.2, 2000, {0}};
+  records[0] = (ef_device_record){EF_DEVICE_OK, 10, 8, 90, 3.1, 1000, {0}, 3.0};
+  records[1] = (ef_device_record){EF_DEVICE_OK, 6, 6, 90, 3.2, 2000, {0}, NAN};
   records[2] = (ef_device_record){.state = EF_DEVICE_FAILED};
-  o->devices = (ef_devices){3, owners, records, &of_devices[0][0]};
+  o->devices = (ef_devices){3, owners, records, &of_devices[0][0], 0};
   cr_assert_eq(ef_ledger_create(3, &o->ledger), EF_OK);
   for (size_t n = 0; n < 2; n++) {
     uint64_t weights = ef_dims_params(&o->population.dims[entries[n]]) * 4;
@@ -96,9 +96,9 @@ static void make_devices(sample *s) {
 
 static void make_fusion(sample *s) {
   ef_outcome *o = &s->outcome;
-  clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0]};
-  clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1]};
-  o->clusters = (ef_clusters){2, clusters, 1.0, NAN};
+  clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0], NULL, NULL};
+  clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1], NULL, NULL};
+  o->clusters = (ef_clusters){2, clusters, 1.0, NAN, 0};
   bases[0] = (ef_base){true, 3, 3, 3.5, 3.05, 3.0, of_bases[0], of_views};
   bases[1] = (ef_base){false, 2, 1, 3.1, 3.2, (double)INFINITY, of_bases[1], NULL};
   o->bases = (ef_bases){.count = 2, .bases = bases};
