@@ -3,6 +3,7 @@
 #include "fusion/merged.h"
 #include "methods/methods.h"
 #include "methods/recipes.h"
+#include <stdio.h>
 
 /* ---- phase III ----------------------------------------------------------------------------------------- */
 
@@ -75,15 +76,21 @@ static ef_cost merged_cost(const ef_run *run, const ef_outcome *o) {
   return sum;
 }
 
-ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *o) {
+/* Proxies and bases as they are now; `when` ends their names. */
+static ef_status add_stages(const ef_run *run, ef_outcome *o, const char *when) {
   for (size_t i = 0; i < o->clusters.count; i++) {
     ef_cost cost = proxy_cost(run, o, &o->clusters.clusters[i]);
-    EF_TRY(ef_outcome_stage(run, o, o->clusters.clusters[i].validation, &cost, "proxy %zu", i));
+    EF_TRY(ef_outcome_stage(run, o, o->clusters.clusters[i].validation, &cost, "proxy %zu%s", i, when));
   }
   for (size_t i = 0; i < o->bases.count; i++) {
     ef_cost cost = base_cost(run, o, i);
-    EF_TRY(ef_outcome_stage(run, o, o->bases.bases[i].validation, &cost, "base %zu", i));
+    EF_TRY(ef_outcome_stage(run, o, o->bases.bases[i].validation, &cost, "base %zu%s", i, when));
   }
+  return EF_OK;
+}
+
+ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *o) {
+  EF_TRY(add_stages(run, o, ""));
   o->cost = merged_cost(run, o);
   EF_TRY(ef_outcome_stage(run, o, o->tuned.before, &o->cost, "merged"));
   o->cost.total_steps += o->tuned.steps;
@@ -92,7 +99,7 @@ ef_status ef_deepfusion_stages(const ef_run *run, ef_outcome *o) {
   return EF_OK;
 }
 
-/* Sum over the devices of |m_n| + |e_n| (Eq. 5 and deepfusion.md section 7). */
+/* Sum over the devices of R |m_n| + |e_n| (Eq. 5 and deepfusion.md section 7; federation/upload.h). */
 static void count_formula(const ef_run *run, ef_outcome *o) {
   for (size_t n = 0; n < o->devices.count; n++) {
     if (o->devices.records[n].state != EF_DEVICE_OK) continue;
@@ -101,6 +108,20 @@ static void count_formula(const ef_run *run, ef_outcome *o) {
 }
 
 /* ---- the method ---------------------------------------------------------------------------------------- */
+
+/* The rounds behind the first (federation.rounds): devices and bases go on from where they are. */
+static ef_status more_rounds(ef_run *run, ef_outcome *o) {
+  for (int64_t round = 1; round < run->deck->federation.rounds; round++) {
+    char when[32];
+    snprintf(when, sizeof when, ", round %lld", (long long)round);
+    EF_TRY(ef_agree(run->par, add_stages(run, o, when)));
+    EF_TRY(ef_devices_train_on(run, &o->population, &o->devices));
+    ef_clusters_advance(run, &o->devices, &o->clusters);
+    EF_TRY(ef_proxies_make(run, &o->population, &o->devices, &o->clusters, &o->ledger));
+    EF_TRY(ef_bases_distil(run, &o->population, &o->clusters, &o->bases));
+  }
+  return EF_OK;
+}
 
 ef_status ef_deepfusion(ef_run *run, ef_outcome *o) {
   ef_part_key merged;
@@ -117,6 +138,7 @@ ef_status ef_deepfusion(ef_run *run, ef_outcome *o) {
   /* Phase II: every proxy teaches a dense base (Eqs. 7 to 11). */
   EF_TRY(ef_base_start(run));
   EF_TRY(ef_bases_distil(run, &o->population, &o->clusters, &o->bases));
+  EF_TRY(more_rounds(run, o));
   EF_TRY(ef_recipe_public_only(run, o));
 
   /* Phase III: the bases become one Mixture-of-Experts (Eqs. 12 and 13), which is tuned. */

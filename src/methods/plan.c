@@ -68,10 +68,11 @@ static void plan_devices(const ef_run *run, const ef_population *population, ef_
   for (size_t n = 0; n < population->devices; n++) {
     const ef_dims *dims = &population->dims[population->entry[n]];
     if (!uploads(run, population, n)) continue;
+    int64_t steps = d->federation.rounds * d->federation.steps;
     plan->upload_bytes += ef_upload_formula(d, dims);
-    plan->part_bytes += ef_dims_params(dims) * sizeof(float);
-    plan->device_tokens += (double)(d->federation.steps * d->federation.batch * d->federation.context);
-    plan->flops += cost(dims, d->federation.steps, d->federation.batch, d->federation.context);
+    plan->part_bytes += (size_t)d->federation.rounds * ef_dims_params(dims) * sizeof(float);
+    plan->device_tokens += (double)(steps * d->federation.batch * d->federation.context);
+    plan->flops += cost(dims, steps, d->federation.batch, d->federation.context);
   }
 }
 
@@ -86,23 +87,23 @@ static const ef_dims *largest_entry(const ef_population *population) {
 
 static void plan_server(const ef_deck *d, const ef_dims *proxy, const ef_dims *global, const ef_dims *base,
                         ef_plan *plan) {
-  int64_t K = d->fusion.clusters, context = d->global.context,
-          all_steps = K * d->fusion.steps + d->tune.steps;
+  int64_t units = d->federation.rounds * d->fusion.clusters, context = d->global.context;
+  int64_t K = d->fusion.clusters, all_steps = units * d->fusion.steps + d->tune.steps;
   bool control = d->control.public_only;
   plan->total_steps = (size_t)all_steps;
-  plan->sequential_steps = (size_t)(d->fusion.steps + d->tune.steps);
+  plan->sequential_steps = (size_t)(d->federation.rounds * d->fusion.steps + d->tune.steps);
   plan->server_tokens =
-      (double)((K * d->fusion.steps * d->fusion.batch + d->tune.steps * d->tune.batch) * context);
+      (double)((units * d->fusion.steps * d->fusion.batch + d->tune.steps * d->tune.batch) * context);
   plan->flops += cost(base, d->global.pretrain_steps, d->federation.batch, context);
-  plan->flops += (double)K * cost(base, d->fusion.steps, d->fusion.batch, context);
-  plan->flops += (double)K * cost(proxy, d->fusion.steps, d->fusion.batch, context) / 3.0;
+  plan->flops += (double)units * cost(base, d->fusion.steps, d->fusion.batch, context);
+  plan->flops += (double)units * cost(proxy, d->fusion.steps, d->fusion.batch, context) / 3.0;
   plan->flops += cost(global, d->tune.steps, d->tune.batch, context);
   if (d->tune.kl > 0.0) plan->flops += (double)K * cost(proxy, d->tune.steps, d->tune.batch, context) / 3.0;
   int64_t control_steps = d->control.public_steps ? d->control.public_steps : all_steps;
   if (control) plan->flops += cost(global, control_steps, d->tune.batch, context);
   size_t of_proxy = ef_dims_params(proxy), of_base = ef_dims_params(base), of_moe = ef_dims_params(global);
-  plan->part_bytes +=
-      sizeof(float) * (2 * (size_t)K * of_proxy + (1 + (size_t)K) * of_base + (control ? 3 : 1) * of_moe);
+  plan->part_bytes += sizeof(float) * (2 * (size_t)units * of_proxy + (1 + (size_t)units) * of_base +
+                                       (control ? 3 : 1) * of_moe);
   size_t frozen = d->tune.experts ? 0 : ef_dims_moe_count(global) * global->E * 3 * global->D * global->Fe;
   plan->checkpoint_bytes = sizeof(float) * (2 * of_moe + 2 * (of_moe - frozen));
 }

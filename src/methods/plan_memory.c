@@ -258,7 +258,8 @@ static ef_status tune_bytes(const planner *p, size_t steps, bool mentors, bool t
 static ef_status fill(const planner *p, ef_plan_memory *m) {
   const ef_deck *d = p->deck;
   size_t steps = (size_t)d->tune.steps, control_steps = (size_t)d->control.public_steps, control = 0;
-  if (control_steps == 0) control_steps = (size_t)(d->fusion.clusters * d->fusion.steps) + steps;
+  if (control_steps == 0)
+    control_steps = (size_t)(d->federation.rounds * d->fusion.clusters * d->fusion.steps) + steps;
   size_t bytes[EF_PLAN_PHASES] = {0};
   EF_TRY(families_bytes(p, &bytes[0]));
   EF_TRY(devices_bytes(p, &m->device_bytes, &bytes[1]));

@@ -4,13 +4,15 @@
 
 static const char SERVER_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
 
-size_t ef_recipe_steps(const ef_deck *deck) {
-  return (size_t)(deck->fusion.clusters * deck->fusion.steps + deck->tune.steps);
+static int64_t base_steps(const ef_deck *deck) {
+  return deck->federation.rounds * deck->fusion.clusters * deck->fusion.steps;
 }
+
+size_t ef_recipe_steps(const ef_deck *deck) { return (size_t)(base_steps(deck) + deck->tune.steps); }
 
 size_t ef_recipe_server_steps(const ef_deck *deck) {
   int64_t steps = deck->rivals.server_steps;
-  return (size_t)(steps >= 0 ? steps : deck->fusion.clusters * deck->fusion.steps);
+  return (size_t)(steps >= 0 ? steps : base_steps(deck));
 }
 
 size_t ef_recipe_final_steps(const ef_deck *deck) {

@@ -1,8 +1,9 @@
 /* Trainings on the server that several methods share.
  *
- * Every method gives the server as many optimiser steps: fusion.clusters * fusion.steps before and tune.steps
- * at the end, unless the deck's section `rivals` says otherwise. DeepFusion spends the former on its bases,
- * the others on the global model itself, which they begin from copies of the bases' common start, merged.
+ * Every method gives the server as many optimiser steps: fusion.clusters * fusion.steps before, times
+ * federation.rounds, and tune.steps at the end, unless the deck's section `rivals` says otherwise. DeepFusion
+ * spends the former on its bases, the others on the global model itself, which they begin from copies of the
+ * bases' common start, merged.
  */
 #pragma once
 

@@ -104,11 +104,16 @@ static json_t *clusters(const ef_report *r) {
   for (size_t i = 0; i < r->outcome->clusters.count; i++) {
     const ef_cluster *c = &r->outcome->clusters.clusters[i];
     json_t *members = json_array();
-    for (size_t m = 0; m < c->members; m++) json_array_append_new(members, whole(c->devices[m]));
-    json_array_append_new(
-        out, json_pack("{s:s, s:o, s:s, s:b, s:o, s:o}", "family", ef_report_family(r, c->entry), "members",
-                       members, "domain", r->run->tokens.domains[c->domain], "fell_back", (int)c->fell_back,
-                       "member_loss", ef_number_json(c->member_loss), "loss", ef_number_json(c->loss)));
+    json_t *weights = json_array();
+    for (size_t m = 0; m < c->members; m++) {
+      json_array_append_new(members, whole(c->devices[m]));
+      json_array_append_new(weights, ef_number_json((double)c->weights[m]));
+    }
+    json_array_append_new(out, json_pack("{s:s, s:o, s:o, s:s, s:b, s:o, s:o}", "family",
+                                         ef_report_family(r, c->entry), "members", members, "weights",
+                                         weights, "domain", r->run->tokens.domains[c->domain], "fell_back",
+                                         (int)c->fell_back, "member_loss", ef_number_json(c->member_loss),
+                                         "loss", ef_number_json(c->loss)));
   }
   return out;
 }

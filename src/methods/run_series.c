@@ -96,7 +96,9 @@ done:
 static ef_status copy_units(const ef_report *r, ef_h5 *out, ef_unit_kind kind, size_t count,
                             size_t *written) {
   for (size_t i = 0; i < count; i++) {
-    if (kind == EF_UNIT_DEVICE && r->outcome->devices.records[i].state != EF_DEVICE_OK) continue;
+    if (kind == EF_UNIT_DEVICE &&
+        r->outcome->devices.records[i % r->outcome->devices.count].state != EF_DEVICE_OK)
+      continue;
     ef_part_key key = {.kind = kind, .index = i};
     char path[PATH_BYTES], name[64];
     ef_part_path(r->run, &key, false, path, sizeof path);
@@ -129,8 +131,8 @@ static ef_status write_units(const ef_report *r, ef_h5 *out) {
   size_t before = 0, tuned = 0;
   EF_TRY(copy_units(r, out, EF_UNIT_FAMILY, o->population.entries, &before));
   EF_TRY(copy_units(r, out, EF_UNIT_BASE_START, 1, &before));
-  EF_TRY(copy_units(r, out, EF_UNIT_DEVICE, o->devices.count, &before));
-  EF_TRY(copy_units(r, out, EF_UNIT_BASE, o->bases.count, &before));
+  EF_TRY(copy_units(r, out, EF_UNIT_DEVICE, (o->devices.round + 1) * o->devices.count, &before));
+  EF_TRY(copy_units(r, out, EF_UNIT_BASE, (o->bases.round + 1) * o->bases.count, &before));
   if (o->public_only.steps > 0) EF_TRY(copy_units(r, out, EF_UNIT_PUBLIC_ONLY, 1, &before));
   EF_TRY(copy_tuning(r, out, &tuned));
   if (before + tuned == 0) return EF_OK;

@@ -65,6 +65,7 @@ static ef_quality control_before[2] = {{400, 100, 25, 300}, {1200, 300, 65, 600}
 static ef_quality control_after[2] = {{250, 100, 50, 300}, {975, 300, 60, 0}}; /* not all of fin was scored */
 
 static size_t members[2][1] = {{0}, {1}};
+static float whole_weight[1] = {1.0f};
 static size_t load[2] = {7, 9};
 static int32_t entries[3] = {0, 1, 0};
 static bool fails[3] = {false, false, true};
@@ -96,8 +97,8 @@ static void make_devices(sample *s) {
 
 static void make_fusion(sample *s) {
   ef_outcome *o = &s->outcome;
-  clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0], NULL, NULL};
-  clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1], NULL, NULL};
+  clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0], NULL, whole_weight};
+  clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1], NULL, whole_weight};
   o->clusters = (ef_clusters){2, clusters, 1.0, NAN, 0};
   bases[0] = (ef_base){true, 3, 3, 3.5, 3.05, 3.0, of_bases[0], of_views};
   bases[1] = (ef_base){false, 2, 1, 3.1, 3.2, (double)INFINITY, of_bases[1], NULL};
