@@ -120,5 +120,6 @@ ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors 
                    .ce = 1.0f,
                    .kl = (float)run->deck->tune.kl,
                    .tau = (float)run->deck->tune.tau,
-                   .teacher_flops = flops};
+                   .teacher_flops = flops,
+                   .labels = text->labels};
 }

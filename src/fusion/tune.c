@@ -147,7 +147,8 @@ static ef_step_spec spec_of(const ef_tuner *t) {
   const ef_feed *feed = t->tuning->feed;
   ef_schedule schedule = {d->tune.lr, d->tune.min_lr, (size_t)d->tune.warmup, t->steps};
   float mean = 1.0f / (float)((size_t)d->tune.batch * t->T);
-  return (ef_step_spec){.ce_scale = feed->ce * mean,
+  return (ef_step_spec){.labels = feed->labels,
+                        .ce_scale = feed->ce * mean,
                         .kl_scale = feed->kl * mean,
                         .tau = feed->tau,
                         .teacher = feed->teacher,

@@ -20,7 +20,7 @@ void ef_head_logits(const ef_pass *s, const ef_model *model, const float *hidden
 /* One block of rows of one call. */
 typedef struct block {
   size_t row, rows;
-  const int32_t *targets;
+  const int32_t *targets, *labels;
 } block;
 
 static void count_rows(const ef_pass *s, const block *b, float *row_losses, uint8_t *row_hits,
@@ -64,9 +64,10 @@ void ef_head_loss(ef_pass *s, const ef_model *model, const ef_loss_spec *spec, c
   /* Without a teacher the gradient may take the place of the logits, still warm in cache. */
   float *dlogits = !grads ? NULL : spec->teacher ? w->dlogits : w->logits;
   for (size_t row = 0; row < R; row += w->rows) {
-    block b = {row, R - row < w->rows ? R - row : w->rows, spec->targets + row};
+    const int32_t *labels = spec->labels ? spec->labels : spec->targets;
+    block b = {row, R - row < w->rows ? R - row : w->rows, spec->targets + row, labels + row};
     ef_head_logits(s, model, hidden + row * D, b.rows, w->logits);
-    s->k->cross_entropy(b.rows, s->dims.V, w->logits, b.targets, spec->ce_scale, w->losses, w->hits, dlogits);
+    s->k->cross_entropy(b.rows, s->dims.V, w->logits, b.labels, spec->ce_scale, w->losses, w->hits, dlogits);
     count_rows(s, &b, row_losses, spec->row_hits, sums);
     if (spec->teacher) distil(s, spec, &b, dlogits, sums);
     if (!grads) continue;

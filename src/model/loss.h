@@ -24,7 +24,8 @@ typedef struct ef_loss_spec {
   const ef_teacher *teacher; /* NULL: no KL term */
   bool ofa;                  /* OFA-KD instead of KL, with this exponent; top_k does not count */
   float epsilon;
-  uint8_t *row_hits;         /* (R) or NULL: filled with 1 for a counted row whose arg max is the target */
+  uint8_t *row_hits;     /* (R) or NULL: filled with 1 for a counted row whose arg max is the target */
+  const int32_t *labels; /* (R) targets of the CE where they differ: EF_IGNORE leaves it out; NULL: targets */
 } ef_loss_spec;
 
 typedef struct ef_loss_sums {

@@ -133,7 +133,8 @@ ef_exchange_cost ef_step_exchange_costs(const ef_step *s) {
 static void exit_losses(ef_step *s, const ef_step_spec *spec, double *ce, float *grads) {
   size_t n = s->shape.B * s->shape.T * s->model->dims.D;
   for (size_t e = 0; e < s->exits; e++) {
-    const ef_loss_spec loss = {.targets = s->targets, .ce_scale = spec->ce_scale * spec->exit_weights[e]};
+    const ef_loss_spec loss = {
+        .targets = s->targets, .labels = spec->labels, .ce_scale = spec->ce_scale * spec->exit_weights[e]};
     ef_loss_sums sums = {0};
     memset(s->taps + e * n, 0, n * sizeof *s->taps);
     ef_exit_loss(s->pass, s->model, e, &loss, grads, s->taps + e * n, NULL, &sums);
@@ -144,6 +145,7 @@ static void exit_losses(ef_step *s, const ef_step_spec *spec, double *ce, float 
 /* Forward, loss and backward of the batch in ids and targets; `grads` (shared) +=. */
 static ef_status micro_batch(ef_step *s, const ef_step_spec *spec, size_t slot, float *grads) {
   const ef_loss_spec loss = {.targets = s->targets,
+                             .labels = spec->labels,
                              .ce_scale = spec->ce_scale,
                              .kl_scale = spec->kl_scale,
                              .tau = spec->tau,

@@ -34,6 +34,7 @@ typedef struct ef_step_spec {
   float ce_scale, kl_scale, tau;
   size_t top_k;
   const ef_teacher *teacher; /* NULL: none */
+  const int32_t *labels;     /* (B,T) of the micro-batch, filled with it; as in ef_loss_spec */
   /* (exits of the model) weight of the mean CE at each early exit, as a multiple of ce_scale; NULL: the exits
    * are not trained. */
   const float *exit_weights;

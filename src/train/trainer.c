@@ -17,6 +17,7 @@ static void carve(ef_arena *arena, ef_trainer *t) {
   t->dfinal = ef_arena_floats(arena, rows * t->model->dims.D);
   t->ids = ef_arena_take(arena, rows, sizeof(int32_t));
   t->targets = ef_arena_take(arena, rows, sizeof(int32_t));
+  t->labels = t->recipe.soft ? ef_arena_take(arena, rows, sizeof(int32_t)) : NULL;
 }
 
 ef_status ef_trainer_create(ef_model *model, const ef_kernels *kernels, const ef_recipe *recipe,
@@ -57,7 +58,8 @@ static ef_status gradients(ef_trainer *t, float *row) {
   EF_TRY(ef_source_sample(&t->source, t->step, 0, B, T, t->ids, t->targets));
   for (size_t i = 0; i < B * T; i++) counted += t->targets[i] != EF_IGNORE;
   float mean = counted ? 1.0f / (float)counted : 0.0f;
-  ef_loss_spec spec = {.targets = t->targets, .ce_scale = mean, .tau = 1.0f};
+  ef_loss_spec spec = {.targets = t->targets, .labels = t->labels, .ce_scale = mean, .tau = 1.0f};
+  if (t->labels) ef_source_labels(&t->source, t->step, 0, B, T, t->targets, t->labels);
   if (t->objective.begin) EF_TRY(t->objective.begin(t->objective.ctx, t->ids, B, T, &spec));
   spec.kl_scale *= mean;
   memset(t->grads, 0, t->model->table.floats * sizeof(float));

@@ -22,6 +22,7 @@ typedef struct ef_recipe {
    * kept. */
   const ef_stream *holdout;
   size_t look_every, patience, look_windows;
+  bool soft; /* windows of source.generated have no cross-entropy, only what the objective adds */
 } ef_recipe;
 
 /* What a loss on features sees of a step: the student after its forward pass and its own loss, the labels,
@@ -57,7 +58,7 @@ typedef struct ef_trainer {
   float *grads, *m, *v, *best;
   float *extra_grads, *extra_m, *extra_v;
   float *dfinal;
-  int32_t *ids, *targets;
+  int32_t *ids, *targets, *labels; /* labels: NULL unless recipe.soft */
   ef_pass *pass;
   ef_evaluator evaluator;
   ef_history history;

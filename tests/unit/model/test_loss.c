@@ -176,3 +176,38 @@ Test(loss, labels_are_shifted_within_each_sequence) {
   const int32_t expected[6] = {2, EF_IGNORE, EF_IGNORE, 5, 6, EF_IGNORE};
   cr_expect_arr_eq(targets, expected, sizeof expected);
 }
+
+/* With labels of its own the cross-entropy leaves rows out that the distillation keeps: loss and gradient are
+ * the sums of those of the two alone. */
+Test(loss, labels_change_the_cross_entropy_alone) {
+  bench *b = open_bench(EF_PASS_TRAIN);
+  const ef_teacher teacher = {b, teacher_logits};
+  int32_t labels[R];
+  for (int r = 0; r < R; r++) labels[r] = r / T % 2 ? EF_IGNORE : b->targets[r];
+  const ef_loss_spec specs[3] = {{.targets = b->targets,
+                                  .labels = labels,
+                                  .ce_scale = 0.7f,
+                                  .kl_scale = 0.4f,
+                                  .tau = 1.5f,
+                                  .teacher = &teacher},
+                                 {.targets = labels, .ce_scale = 0.7f},
+                                 {.targets = b->targets, .kl_scale = 0.4f, .tau = 1.5f, .teacher = &teacher}};
+  size_t n = b->model.table.floats, D = b->model.dims.D;
+  float *grads[3], *dfinal[3];
+  ef_loss_sums sums[3] = {{0}};
+  for (int i = 0; i < 3; i++) {
+    grads[i] = calloc(n, sizeof(float));
+    dfinal[i] = calloc(R * D, sizeof(float));
+    ef_loss(b->pass, &b->model, &specs[i], grads[i], dfinal[i], NULL, &sums[i]);
+  }
+  cr_assert_float_eq(sums[0].ce, sums[1].ce, 1e-4);
+  cr_assert_float_eq(sums[0].kl, sums[2].kl, 1e-4);
+  cr_assert_eq(sums[0].tokens, sums[2].tokens, "all rows with a target are counted");
+  for (size_t i = 0; i < n; i++) cr_assert_float_eq(grads[0][i], grads[1][i] + grads[2][i], 2e-4);
+  for (size_t i = 0; i < R * D; i++) cr_assert_float_eq(dfinal[0][i], dfinal[1][i] + dfinal[2][i], 1e-5);
+  for (int i = 0; i < 3; i++) {
+    free(grads[i]);
+    free(dfinal[i]);
+  }
+  close_bench(b);
+}

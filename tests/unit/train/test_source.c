@@ -128,3 +128,57 @@ Test(source, a_text_without_windows_is_refused) {
   ef_source source = {.general = &empty, .drawn = drawn};
   cr_assert_eq(ef_source_sample(&source, 0, 0, 1, T, ids, targets), EF_INPUT);
 }
+
+/* ---- generated text ------------------------------------------------------------------------------------ */
+
+static int32_t written_ids[50];
+static const ef_stream written = {.ids = written_ids, .count = 50};
+
+/* As above, with generated text of ids 300 .. 349. */
+static ef_source with_generated(double own_share, double generated_share) {
+  ef_source source = source_of(own_share);
+  for (int32_t i = 0; i < 50; i++) written_ids[i] = 300 + i;
+  source.generated = &written;
+  source.generated_share = generated_share;
+  return source;
+}
+
+Test(source, generated_text_takes_its_share_and_leaves_the_rest_as_it_was) {
+  ef_source source = with_generated(0.4, 0.3), without = source_of(0.4);
+  size_t of_own = 0, of_written = 0;
+  int32_t ids[B * T], targets[B * T], plain[B * T];
+  for (size_t step = 0; step < DRAWS / B; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 0, B, T, ids, targets), EF_OK);
+    cr_assert_eq(ef_source_sample(&without, step, 0, B, T, plain, targets), EF_OK);
+    for (size_t b = 0; b < B; b++) {
+      int32_t first = ids[b * T];
+      of_written += first >= 300;
+      of_own += first >= 200 && first < 300;
+      if (first < 300) cr_assert_eq(memcmp(ids + b * T, plain + b * T, T * sizeof *ids), 0);
+    }
+  }
+  double n = (double)(DRAWS / B * B);
+  cr_assert_float_eq((double)of_written, 0.3 * n, 4.0 * sqrt(n * 0.3 * 0.7));
+  cr_assert_float_eq((double)of_own, 0.7 * 0.4 * n, 4.0 * sqrt(n * 0.28 * 0.72));
+}
+
+Test(source, without_a_share_generated_text_is_not_there) {
+  ef_source source = with_generated(0.4, 0.0), without = source_of(0.4);
+  int32_t ids[B * T], targets[B * T], plain[B * T];
+  for (size_t step = 0; step < 200; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 0, B, T, ids, targets), EF_OK);
+    cr_assert_eq(ef_source_sample(&without, step, 0, B, T, plain, targets), EF_OK);
+    cr_assert_eq(memcmp(ids, plain, sizeof ids), 0);
+  }
+}
+
+Test(source, labels_leave_out_the_generated_windows_alone) {
+  ef_source source = with_generated(0.5, 0.5);
+  int32_t ids[B * T], targets[B * T], labels[B * T];
+  for (size_t step = 0; step < 100; step++) {
+    cr_assert_eq(ef_source_sample(&source, step, 2, B, T, ids, targets), EF_OK);
+    ef_source_labels(&source, step, 2, B, T, targets, labels);
+    for (size_t i = 0; i < B * T; i++)
+      cr_assert_eq(labels[i], ids[i] >= 300 ? EF_TOKEN_IGNORE : targets[i], "step %zu, token %zu", step, i);
+  }
+}
