@@ -103,6 +103,22 @@ static ef_status check_proxies(const ef_reader *reader) {
   return blame(reader, status, AT(fusion.proxy_weights), AT(federation.validation_share));
 }
 
+/* Texts of a proxy have a BOS, a prompt of 8 tokens and at least one more. */
+static ef_status check_transfer(const ef_reader *reader) {
+  const ef_deck *deck = reader->deck;
+  if (strcmp(deck->fusion.transfer, "generated") != 0) return EF_OK;
+  ef_status room = EF_CHECK(deck->federation.context >= 10, EF_DECK,
+                            "fusion.transfer generated needs a federation.context of at least 10 (%lld)",
+                            (long long)deck->federation.context);
+  EF_TRY(blame(reader, room, AT(federation.context), AT(fusion.transfer)));
+  bool loss = deck->fusion.generated_ce || (deck->fusion.beta > 0.0 && deck->tune.kl > 0.0);
+  ef_status some =
+      EF_CHECK(loss, EF_DECK,
+               "fusion.generated_ce false leaves generated windows the KL losses alone: fusion.beta "
+               "and tune.kl must be above 0");
+  return blame(reader, some, AT(fusion.generated_ce), AT(tune.kl));
+}
+
 static ef_status check_fusion(const ef_reader *reader) {
   EF_TRY(check_at_most(reader, AT(fusion.clusters), AT(federation.devices)));
   EF_TRY(check_at_most(reader, AT(fusion.patch), AT(federation.context)));
@@ -296,6 +312,7 @@ ef_status ef_reader_check(const ef_reader *reader) {
   EF_TRY(check_global(reader));
   EF_TRY(check_fusion(reader));
   EF_TRY(check_proxies(reader));
+  EF_TRY(check_transfer(reader));
   EF_TRY(check_failures(reader));
   EF_TRY(check_exit_places(reader));
   EF_TRY(check_exit_weights(reader));

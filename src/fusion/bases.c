@@ -1,6 +1,7 @@
 #include "fusion/bases.h"
 
 #include "base/memory.h"
+#include "fusion/generated.h"
 #include "fusion/merge.h"
 #include "fusion/views.h"
 #include "train/measure.h"
@@ -146,11 +147,16 @@ static ef_recipe recipe_of(const ef_run *run) {
                      .min_lr = d->fusion.min_lr,
                      .decay = d->fusion.weight_decay,
                      .clip = d->fusion.clip,
-                     .warmup = (size_t)d->fusion.warmup};
+                     .warmup = (size_t)d->fusion.warmup,
+                     .soft = ef_generated_on(d) && !d->fusion.generated_ce};
 }
 
-static ef_source source_of(const ef_run *run, const ef_cluster *cluster, size_t unit) {
-  return (ef_source){.general = &run->public_text,
+/* `generated` NULL: none. */
+static ef_source source_of(const ef_run *run, const ef_cluster *cluster, size_t unit,
+                           const ef_stream *generated) {
+  return (ef_source){.generated = generated,
+                     .generated_share = run->deck->fusion.generated_share,
+                     .general = &run->public_text,
                      .own = &run->public_by_domain[cluster->domain],
                      .own_share = run->deck->fusion.own_share,
                      .seed = (uint64_t)run->deck->run.seed,
@@ -164,12 +170,14 @@ static ef_status distil(base_context *c, size_t index, ef_model *base, ef_model 
   size_t unit = unit_of(c->bases, index);
   ef_part_key key = base_key(unit);
   ef_recipe recipe = recipe_of(run);
-  ef_source source = source_of(run, &c->clusters->clusters[index], unit);
+  ef_stream generated = {0};
   ef_distiller distiller = {0};
   ef_trainer trainer = {0};
   ef_objective objective = {0};
   ef_records records = records_of(c);
   ef_status status = EF_OK;
+  if (proxy && ef_generated_on(run->deck)) EF_GO(ef_generated_load(run, c->clusters, index, 1, &generated));
+  ef_source source = source_of(run, &c->clusters->clusters[index], unit, generated.ids ? &generated : NULL);
   if (proxy) {
     EF_GO(ef_distiller_create(run, proxy, &base->dims, ef_unit(EF_UNIT_BASE, unit), &distiller));
     objective = ef_distiller_objective(&distiller);
@@ -188,6 +196,7 @@ done:
   if (b->taught) ef_effort_add_teacher(effort, &trainer, &proxy->dims);
   ef_trainer_free(&trainer);
   ef_distiller_free(&distiller);
+  ef_stream_free(&generated);
   return status;
 }
 

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "fusion/generated.h"
 #include "fusion/mentors.h"
 #include "fusion/merged.h"
 #include "methods/methods.h"
@@ -21,12 +22,24 @@ static ef_status tune_with(ef_run *run, ef_outcome *o, const ef_part_key *start,
   return ef_tune(run, &tuning, &o->tuned);
 }
 
+/* All that the proxies of the last round wrote, beside the public text. */
+static ef_status mix_generated(const ef_run *run, const ef_outcome *o, ef_stream *generated,
+                               ef_text_feed *text) {
+  if (!ef_generated_on(run->deck)) return EF_OK;
+  EF_TRY(ef_generated_load(run, &o->clusters, 0, o->clusters.count, generated));
+  text->source.generated = generated;
+  text->source.generated_share = run->deck->fusion.generated_share;
+  return run->deck->fusion.generated_ce ? EF_OK : EF_NEW(text->labels, text->B * text->T);
+}
+
 static ef_status tune(ef_run *run, ef_outcome *o, const ef_part_key *start) {
   ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
-  ef_feed feed = ef_text_feed_plain(&text);
   ef_mentors mentors = {0};
+  ef_stream generated = {0};
   float *lineage = NULL;
   ef_status status = EF_OK;
+  EF_GO(ef_agree(run->par, mix_generated(run, o, &generated, &text)));
+  ef_feed feed = ef_text_feed_plain(&text);
   EF_GO(ef_agree(run->par, EF_NEW(lineage, o->global.E * o->population.devices)));
   ef_merged_lineage(&o->clusters, &o->bases, o->population.devices, lineage);
   if (run->deck->tune.kl > 0.0) {
@@ -36,6 +49,8 @@ static ef_status tune(ef_run *run, ef_outcome *o, const ef_part_key *start) {
   EF_GO(tune_with(run, o, start, &feed, lineage));
 done:
   ef_mentors_free(&mentors);
+  ef_stream_free(&generated);
+  ef_free(text.labels);
   ef_free(lineage);
   return status;
 }
@@ -109,6 +124,11 @@ static void count_formula(const ef_run *run, ef_outcome *o) {
 
 /* ---- the method ---------------------------------------------------------------------------------------- */
 
+static ef_status proxies(ef_run *run, ef_outcome *o) {
+  EF_TRY(ef_proxies_make(run, &o->population, &o->devices, &o->clusters, &o->ledger));
+  return ef_generated_on(run->deck) ? ef_generated_make(run, &o->population, &o->clusters) : EF_OK;
+}
+
 /* The rounds behind the first (federation.rounds): devices and bases go on from where they are. */
 static ef_status more_rounds(ef_run *run, ef_outcome *o) {
   for (int64_t round = 1; round < run->deck->federation.rounds; round++) {
@@ -117,7 +137,7 @@ static ef_status more_rounds(ef_run *run, ef_outcome *o) {
     EF_TRY(ef_agree(run->par, add_stages(run, o, when)));
     EF_TRY(ef_devices_train_on(run, &o->population, &o->devices));
     ef_clusters_advance(run, &o->devices, &o->clusters);
-    EF_TRY(ef_proxies_make(run, &o->population, &o->devices, &o->clusters, &o->ledger));
+    EF_TRY(proxies(run, o));
     EF_TRY(ef_bases_distil(run, &o->population, &o->clusters, &o->bases));
   }
   return EF_OK;
@@ -133,7 +153,7 @@ ef_status ef_deepfusion(ef_run *run, ef_outcome *o) {
 
   /* Phase I: knowledge clusters (Eq. 6) and one proxy for each. */
   EF_TRY(ef_clusters_assign(run, &o->population, &o->devices, &o->clusters));
-  EF_TRY(ef_proxies_make(run, &o->population, &o->devices, &o->clusters, &o->ledger));
+  EF_TRY(proxies(run, o));
 
   /* Phase II: every proxy teaches a dense base (Eqs. 7 to 11). */
   EF_TRY(ef_base_start(run));

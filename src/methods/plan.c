@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "fusion/features.h"
+#include "fusion/generated.h"
 #include "methods/plan_memory.h"
 #include "methods/quality_json.h"
 #include "train/events.h"
@@ -97,6 +98,12 @@ static void plan_server(const ef_deck *d, const ef_dims *proxy, const ef_dims *g
   plan->flops += cost(base, d->global.pretrain_steps, d->federation.batch, context);
   plan->flops += (double)units * cost(base, d->fusion.steps, d->fusion.batch, context);
   plan->flops += (double)units * cost(proxy, d->fusion.steps, d->fusion.batch, context) / 3.0;
+  if (ef_generated_on(d)) {
+    plan->flops +=
+        (double)units *
+        cost(proxy, (int64_t)ef_generated_length(d) / d->federation.context, 1, d->federation.context) / 3.0;
+    plan->part_bytes += (size_t)units * ef_generated_length(d) * sizeof(int32_t);
+  }
   plan->flops += cost(global, d->tune.steps, d->tune.batch, context);
   if (d->tune.kl > 0.0) plan->flops += (double)K * cost(proxy, d->tune.steps, d->tune.batch, context) / 3.0;
   int64_t control_steps = d->control.public_steps ? d->control.public_steps : all_steps;

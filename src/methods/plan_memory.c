@@ -1,5 +1,6 @@
 #include "methods/plan_memory.h"
 
+#include "fusion/generated.h"
 #include "fusion/views.h"
 #include "par/units.h"
 #include <string.h>
@@ -104,13 +105,26 @@ static ef_status devices_bytes(const planner *p, size_t *device, size_t *phase) 
 
 /* ---- fusion ------------------------------------------------------------------------------------------- */
 
-/* The root holds mean and upload, the message, and the model that it is read from; later proxy and evaluator.
+static size_t text_bytes(const planner *p) {
+  return ef_generated_on(p->deck) ? ef_generated_length(p->deck) * sizeof(int32_t) : 0;
+}
+
+/* What a proxy that writes holds beside itself: its text, a cache for samples side by side, their logits. */
+static size_t writer_bytes(const planner *p, const ef_dims *proxy) {
+  size_t T = (size_t)p->deck->federation.context;
+  return text_bytes(p) + ef_pass_bytes(proxy, EF_PASS_CACHE, EF_GENERATED_ROWS, T, false) +
+         EF_GENERATED_ROWS * (T * sizeof(int32_t) + proxy->V * sizeof(float)) + proxy->V * sizeof(double);
+}
+
+/* The root holds mean and upload, the message, and the model that it is read from; later proxy and evaluator,
+ * or a proxy that writes.
  */
 static ef_status proxies_bytes(const planner *p, size_t *bytes) {
   for (size_t i = 0; i < p->population->entries; i++) {
     size_t model;
     EF_TRY(params_bytes(&p->population->dims[i], &model));
     *bytes = largest(*bytes, largest(4 * model, model + measure_bytes(p, &p->population->dims[i])));
+    if (ef_generated_on(p->deck)) *bytes = largest(*bytes, model + writer_bytes(p, &p->population->dims[i]));
   }
   return EF_OK;
 }
@@ -127,7 +141,8 @@ static ef_status distil_bytes(const planner *p, const ef_dims *proxy, size_t *by
   if (features) features += spec.shape.J * B * T * p->base->D * sizeof(float);
   EF_TRY(model_bytes(p->base, &recipe, extra, &model, &trainer));
   EF_TRY(params_bytes(proxy, &teacher));
-  *bytes = model + trainer + features + teacher + ef_pass_bytes(proxy, EF_PASS_EVAL, B, T, true) +
+  *bytes = model + trainer + features + teacher + text_bytes(p) +
+           ef_pass_bytes(proxy, EF_PASS_EVAL, B, T, true) +
            largest(measure_bytes(p, p->base), ef_views_bytes(d, p->base->D, proxy->D));
   return EF_OK;
 }
@@ -268,6 +283,7 @@ static ef_status fill(const planner *p, ef_plan_memory *m) {
   EF_TRY(distillation_bytes(p, &bytes[4]));
   EF_TRY(merge_bytes(p, &bytes[5]));
   EF_TRY(tune_bytes(p, steps, d->tune.kl > 0.0, d->tune.experts, &bytes[6]));
+  bytes[6] += (size_t)d->fusion.clusters * text_bytes(p);
   if (d->control.public_only) EF_TRY(tune_bytes(p, control_steps, false, true, &control));
   bytes[6] = largest(bytes[6], control);
   const char *names[EF_PLAN_PHASES] = {"family starts", "local training", "proxies", "base start",
