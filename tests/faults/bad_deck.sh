@@ -46,6 +46,15 @@ edited 's/^  micro_batch: 2/  micro_batch: 3/' 'tune.batch.*tune.micro_batch'
 edited 's/^  heads: 4/  heads: 5/' 'global.width.*global.heads'
 edited 's/^  validation_share: 0.1/  validation_share: 0.7/' 'text.public_share.*text.validation_share'
 edited 's/^  devices: 4/  devices: 4\n  fail: [7]/' 'federation.fail'
+edited 's/^  devices: 4/  devices: 4\n  rounds: 0/' 'federation.rounds: .*out of range'
+edited 's/^  clusters: 2/  clusters: 2\n  proxy_weights: size/' 'fusion.proxy_weights: .*equal'
+edited 's/^  clusters: 2/  clusters: 2\n  proxy_weights: validation/; s/^  devices: 4/  devices: 4\n  validation_share: 0/' \
+  'fusion.proxy_weights validation needs federation.validation_share'
+edited 's/^  clusters: 2/  clusters: 2\n  transfer: private/' 'fusion.transfer: .*public'
+edited 's/^  clusters: 2/  clusters: 2\n  transfer: generated\n  patch: 4/; s/^  context: 16/  context: 9/' \
+  'fusion.transfer generated needs a federation.context'
+edited 's/^  clusters: 2/  clusters: 2\n  transfer: generated\n  generated_ce: false\n  beta: 0/' \
+  'fusion.generated_ce false .*fusion.beta'
 
 # ---- the file and the command line ---------------------------------------------------------------------------
 
