@@ -42,9 +42,11 @@ ef_status ef_rounds_check(const ef_run *run, const ef_population *population, si
 
 /* Runs rivals.rounds rounds, each kept as a part of kind EF_UNIT_ROUND; fills devices (records summed over
  * the rounds: steps; the last: kept step, state, holdout loss of the upload; the largest: memory), the ledger
- * and `rounds`. lineage: expert e of the last round is the mean of its holders by their tokens; the share of
- * each device in it, averaged over the layers (rows sum to the share of layers in which e was held).
- * EF_STOPPED; EF_NUMBERS if no device of a round ends with finite numbers. Collective. */
+ * and `rounds`. Memory is that of training; the common expert's forward pass before it is not counted. The
+ * root alone sums and measures: it holds the global model, twice that in sums, and one upload. lineage:
+ * expert e of the last round is the mean of its holders by their tokens; the share of each device in it,
+ * averaged over the layers (rows sum to the share of layers in which e was held). EF_STOPPED; EF_NUMBERS if
+ * no device of a round ends with finite numbers. Collective. */
 ef_status ef_rounds_run(ef_run *run, const ef_population *population, const ef_rounds_plan *plan,
                         ef_devices *devices, ef_ledger *ledger, ef_rounds *rounds);
 void ef_rounds_free(ef_rounds *rounds);

@@ -8,7 +8,6 @@
 #include "train/trainer_file.h"
 #include "train/units.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Windows of its own text that a device's gate looks at. */

@@ -5,6 +5,10 @@
 
 enum { FIELDS = 8 };
 
+static const char ROW[] =
+    "state, steps, kept step, private tokens, holdout loss, peak bytes, bytes down and up; "
+    "experts of each layer, those held first";
+
 ef_part_key ef_round_key(const ef_round *r, size_t number) {
   return (ef_part_key){.kind = EF_UNIT_ROUND, .index = number, .sections = r->plan->sections};
 }
@@ -45,9 +49,7 @@ static void unpack(void *ctx, size_t unit, const double *row) {
 
 ef_records ef_round_records(ef_round *r) {
   return (ef_records){.path = "/local/record",
-                      .description =
-                          "state, steps, kept step, private tokens, holdout loss, peak bytes, bytes "
-                          "down and up; experts of each layer, those held first",
+                      .description = ROW,
                       .width = FIELDS + order_count(r),
                       .ctx = r,
                       .pack = pack,
@@ -61,9 +63,7 @@ static ef_h5_array devices_array(const ef_round *r, size_t width) {
                        .type = EF_H5_F64,
                        .rank = 2,
                        .shape = {r->population->devices, width},
-                       .description =
-                           "state, steps, kept step, private tokens, holdout loss, peak bytes, bytes "
-                           "down and up; experts of each layer, those held first",
+                       .description = ROW,
                        .units = "1",
                        .dims = "device,field"};
 }
