@@ -86,8 +86,8 @@ ef_status ef_transfer_device_sets(ef_transfer *t, size_t round) {
     t->cost[n] = takes_part ? ef_train_cost(dims, 1, 1, t->samples.T) : 0.0;
     takers += takes_part;
   }
-  EF_TRY(EF_CHECK(takers > 0, EF_NUMBERS,
-                  "round %zu: all %zu devices are left out; nothing can be learnt from them", round + 1, N));
+  EF_TRY(EF_CHECK(takers > 0, EF_NUMBERS, "round %zu: none of %zu devices is left: lower federation.lr",
+                  round + 1, N));
   sets_context context = {t, round};
   ef_phase phase = {"devices' logits", N, t->cost, t->owner, &context, make_device_set, EF_ON_DEVICES};
   return ef_phase_run(t->run, &phase);

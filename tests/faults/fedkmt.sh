@@ -110,6 +110,25 @@ ends 0
 alike "$one" "$stopped"
 closed "$stopped" "$up" "$up"
 
+# ---- numbers -------------------------------------------------------------------------------------------------
+
+# The decay of AdamW with these settings multiplies every weight of a device by -99 a step: all give out on their way
+# back, with their bytes counted once, also by a run that finds their parts.
+wild=(--set federation.pretrain_steps=0 --set federation.steps=0 --set federation.lr=10
+  --set federation.weight_decay=10 --set federation.warmup=0 --set rivals.device_steps=40
+  --set global.pretrain_steps=0)
+once=$((4 * (scored * 16 * 8 + 4 * windows)))
+fedkmt 2 "$work/wild" "${wild[@]}" --set rivals.rounds=1
+ends 0
+closed "$work/wild" "$once" "$once"
+edgefuse train "$deck" --method fedkmt --out "$work/wild" -q --resume "${wild[@]}" --set rivals.rounds=1
+ends 0
+closed "$work/wild" "$once" "$once"
+verdict 'report.md names 4 devices' \
+  "$([ "$(grep -c 'left out: its numbers are not finite' "$work/wild/report.md")" -ge 4 ] || echo fewer)"
+edgefuse train "$deck" --method fedkmt --out "$work/wilder" -q "${wild[@]}"
+ends 7 'round 2: none of 4 devices is left'
+
 # ---- refused -------------------------------------------------------------------------------------------------
 
 refused 3 'rivals.top_k = 1000, but the vocabulary has 320 tokens' \
