@@ -81,8 +81,7 @@ void ef_merged_lineage(const ef_clusters *clusters, const ef_bases *bases, size_
   for (size_t e = 0; e < E; e++) {
     const ef_cluster *c = &clusters->clusters[e / g];
     if (!bases->bases[e / g].taught) continue;
-    for (size_t m = 0; m < c->members && !c->fell_back; m++)
-      lineage[e * N + c->devices[m]] = c->weights[m];
+    for (size_t m = 0; m < c->members && !c->fell_back; m++) lineage[e * N + c->devices[m]] = c->weights[m];
     if (c->fell_back) lineage[e * N + c->best] = 1.0f;
   }
 }
