@@ -2,9 +2,8 @@
 
 #include "base/memory.h"
 #include <math.h>
-#include <stdio.h>
 
-enum { PATH_BYTES = 256, SHARED = 0 }; /* SHARED: place of the shared tensors' weight */
+enum { SHARED = 0 }; /* SHARED: place of the shared tensors' weight */
 
 static size_t weight_count(const ef_dims *d) { return 1 + ef_dims_moe_count(d) * d->E; }
 static size_t weight_place(const ef_dims *d, size_t index, size_t e) { return 1 + index * d->E + e; }
@@ -110,46 +109,4 @@ void ef_average_finish(const ef_average *a, ef_model *global) {
     }
     index++;
   }
-}
-
-/* ---- files --------------------------------------------------------------------------------------------- */
-
-static ef_h5_array array_of(const char *group, const char *name, size_t n, char path[PATH_BYTES]) {
-  snprintf(path, PATH_BYTES, "%s/%s", group, name);
-  return (ef_h5_array){.path = path, .type = EF_H5_F64, .rank = 1, .shape = {n}, .units = "1"};
-}
-
-ef_status ef_average_write(ef_h5 *file, const char *group, const ef_average *a) {
-  char path[PATH_BYTES];
-  ef_h5_array array = array_of(group, "sum", a->table.floats, path);
-  array.description = "weighted sums of the parameters of local models", array.dims = "number";
-  EF_TRY(ef_h5_write(file, &array, a->sum));
-  array = array_of(group, "weight", weight_count(&a->dims), path);
-  array.description = "weights of the shared tensors, then of each expert of each layer",
-  array.dims = "place";
-  EF_TRY(ef_h5_write(file, &array, a->weight));
-  return ef_h5_set_int(file, group, "models", (int64_t)a->added);
-}
-
-static ef_status check_sums(const char *path, const double *x, size_t n, bool weights) {
-  for (size_t i = 0; i < n; i++) {
-    EF_TRY(EF_CHECK(isfinite(x[i]) && (!weights || x[i] >= 0.0), EF_CHECKPOINT, "%s[%zu]: cannot be %g", path,
-                    i, x[i]));
-  }
-  return EF_OK;
-}
-
-ef_status ef_average_read(ef_h5 *file, const char *group, ef_average *a) {
-  char path[PATH_BYTES];
-  int64_t added = 0;
-  ef_h5_array array = array_of(group, "sum", a->table.floats, path);
-  EF_TRY(ef_h5_read(file, &array, a->sum));
-  EF_TRY(check_sums(path, a->sum, a->table.floats, false));
-  array = array_of(group, "weight", weight_count(&a->dims), path);
-  EF_TRY(ef_h5_read(file, &array, a->weight));
-  EF_TRY(check_sums(path, a->weight, weight_count(&a->dims), true));
-  EF_TRY(ef_h5_get_int(file, group, "models", &added));
-  EF_TRY(EF_CHECK(added >= 0, EF_CHECKPOINT, "%s: %lld models", group, (long long)added));
-  a->added = (size_t)added;
-  return EF_OK;
 }

@@ -7,7 +7,6 @@
 #pragma once
 
 #include "model/model.h"
-#include "store/h5.h"
 
 typedef struct ef_average {
   ef_dims dims;   /* of the global model */
@@ -30,9 +29,3 @@ ef_status ef_average_add(ef_average *average, const ef_model *local, const int32
 /* Writes the averages into `global`, all experts held; an expert that no device held keeps the value that it
  * has there, so does its row of the router, and all the rest if no model was added. Local. */
 void ef_average_finish(const ef_average *average, ef_model *global);
-
-/* The state between two calls of ef_average_add, as GROUP/sum and GROUP/weight of a serial file; read into an
- * average that ef_average_create made with the same dims. EF_MACHINE; EF_CHECKPOINT for what is missing, of
- * another shape or no finite number. Local. */
-ef_status ef_average_write(ef_h5 *file, const char *group, const ef_average *average);
-ef_status ef_average_read(ef_h5 *file, const char *group, ef_average *average);

@@ -2,12 +2,9 @@
 #include "rivals/average.h"
 
 #include "rivals/pruned.h"
-#include "support/support.h"
 #include "unit/model/cases.h"
 #include <criterion/criterion.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define cr_ok(expr) cr_assert_eq((expr), EF_OK, "%s", ef_message())
@@ -47,8 +44,8 @@ static ef_model model_of(size_t held, unsigned stream) {
   return m;
 }
 
-static ef_average average_of_devices(size_t first, size_t end, ef_average a) {
-  for (size_t n = first; n < end; n++) {
+static ef_average average_of_devices(ef_average a) {
+  for (size_t n = 0; n < DEVICES; n++) {
     ef_model local = model_of(HELD, 1000 * (unsigned)(n + 1));
     cr_ok(ef_average_add(&a, &local, orders[n], weights[n]));
     ef_model_free(&local);
@@ -111,7 +108,7 @@ static void expect_plain_mean(const ef_model *result, const ef_model *before) {
 }
 
 Test(average, shared_tensors_over_all_and_experts_over_holders) {
-  ef_average a = average_of_devices(0, DEVICES, empty());
+  ef_average a = average_of_devices(empty());
   ef_model global = model_of(E, 7), before = model_of(E, 7);
   cr_expect_eq(a.added, DEVICES);
   ef_average_finish(&a, &global);
@@ -171,68 +168,6 @@ Test(average, of_one_pruned_model_puts_its_experts_back) {
   ef_model_free(&local);
   ef_model_free(&global);
   ef_model_free(&kept);
-}
-
-/* ---- files --------------------------------------------------------------------------------------------- */
-
-static char folder[4000], path[4096];
-
-static void make(void) {
-  test_make_folder(folder, sizeof folder);
-  snprintf(path, sizeof path, "%s/average.h5", folder);
-}
-
-static void clear(void) { test_remove_folder(folder); }
-
-static void write_file(const ef_average *a) {
-  ef_h5 *file;
-  ef_h5_header header = {.kind = "part", .deck = "", .ranks = 1};
-  cr_ok(ef_h5_create(path, MPI_COMM_NULL, &header, &file));
-  cr_ok(ef_average_write(file, "/average", a));
-  cr_ok(ef_h5_commit(file));
-}
-
-static ef_status read_file(const char *group, ef_average *a) {
-  ef_h5 *file;
-  cr_ok(ef_h5_open(path, "part", &file));
-  ef_status status = ef_average_read(file, group, a);
-  ef_h5_close(file);
-  return status;
-}
-
-Test(average, goes_on_after_an_interruption_with_the_same_bits, .init = make, .fini = clear) {
-  ef_average straight = average_of_devices(0, DEVICES, empty());
-  for (size_t stop = 0; stop <= DEVICES; stop++) {
-    ef_average before = average_of_devices(0, stop, empty()), after = empty();
-    write_file(&before);
-    cr_ok(read_file("/average", &after));
-    cr_expect_eq(after.added, stop);
-    after = average_of_devices(stop, DEVICES, after);
-    cr_expect_eq(after.added, DEVICES);
-    cr_expect_eq(memcmp(after.sum, straight.sum, straight.table.floats * sizeof(double)), 0, "stop %zu",
-                 stop);
-    cr_expect_eq(memcmp(after.weight, straight.weight, (1 + MOE * E) * sizeof(double)), 0, "stop %zu", stop);
-    ef_average_free(&before);
-    ef_average_free(&after);
-  }
-  ef_average_free(&straight);
-}
-
-Test(average, damaged_sums_are_refused, .init = make, .fini = clear) {
-  ef_average a = average_of_devices(0, 1, empty()), b = empty();
-  write_file(&a);
-  cr_expect_eq(read_file("/other", &b), EF_CHECKPOINT);
-  a.sum[3] = (double)NAN;
-  write_file(&a);
-  cr_expect_eq(read_file("/average", &b), EF_CHECKPOINT);
-  cr_expect(strstr(ef_message(), "/average/sum[3]"), "%s", ef_message());
-  a.sum[3] = 0.0;
-  a.weight[2] = -1.0;
-  write_file(&a);
-  cr_expect_eq(read_file("/average", &b), EF_CHECKPOINT);
-  cr_expect(strstr(ef_message(), "/average/weight[2]"), "%s", ef_message());
-  ef_average_free(&a);
-  ef_average_free(&b);
 }
 
 Test(average, foreign_models_and_weights_are_refused) {
