@@ -1,6 +1,7 @@
 #include "rivals/pruned.h"
 
 #include "base/memory.h"
+#include "base/sort.h"
 #include <string.h>
 
 /* ---- which experts ------------------------------------------------------------------------------------- */
@@ -79,20 +80,37 @@ done:
   return status;
 }
 
-static bool is_among(const double *mass, size_t E, size_t held, size_t e) {
-  size_t before = 0;
-  for (size_t o = 0; o < E; o++) before += mass[o] > mass[e] || (mass[o] == mass[e] && o < e);
-  return before < held;
+/* The least mass of those that are held; `ties`: experts of just this mass among them. */
+static ef_status least_held(const double *mass, size_t E, size_t held, double *least, size_t *ties) {
+  double *sorted = NULL;
+  EF_TRY(EF_NEW(sorted, E));
+  memcpy(sorted, mass, E * sizeof *mass);
+  ef_sort_ascending(sorted, E);
+  *least = sorted[E - held];
+  for (*ties = 0; *ties < held && sorted[E - held + *ties] == *least; ++*ties) {
+  }
+  ef_free(sorted);
+  return EF_OK;
 }
 
-void ef_experts_order(const double *mass, size_t E, size_t held, int32_t *order) {
-  size_t n = 0;
-  for (size_t e = 0; e < E; e++) {
-    if (is_among(mass, E, held, e)) order[n++] = (int32_t)e;
+ef_status ef_experts_order(const double *mass, size_t E, size_t held, int32_t *order) {
+  double least;
+  size_t ties, n = 0, first = 0;
+  EF_TRY(least_held(mass, E, held, &least, &ties));
+  for (size_t e = 0; e < E && n < held; e++) {
+    bool tie = mass[e] == least && ties > 0;
+    if (tie) ties--;
+    if (tie || mass[e] > least) order[n++] = (int32_t)e;
   }
+  size_t among = n;
   for (size_t e = 0; e < E; e++) {
-    if (!is_among(mass, E, held, e)) order[n++] = (int32_t)e;
+    if (first < among && order[first] == (int32_t)e) {
+      first++;
+    } else {
+      order[n++] = (int32_t)e;
+    }
   }
+  return EF_OK;
 }
 
 /* ---- the local model ----------------------------------------------------------------------------------- */

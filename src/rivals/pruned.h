@@ -25,8 +25,9 @@ ef_status ef_gate_mass(const ef_kernels *kernels, const ef_model *common, const 
                        const ef_stream *stream, size_t T, size_t most, double *mass);
 
 /* order (E) of one layer from its masses (E): the `held` experts of largest mass, ascending by number, then
- * the others, ascending; of equal masses the lower number counts as larger. Local. */
-void ef_experts_order(const double *mass, size_t E, size_t held, int32_t *order);
+ * the others, ascending; of equal masses the lower number counts as larger. 0 < held <= E. EF_MACHINE.
+ * Local. */
+ef_status ef_experts_order(const double *mass, size_t E, size_t held, int32_t *order);
 
 /* Dims of a local model with `held` experts of each layer; held = E: those of the global model. EF_INPUT
  * unless K <= held <= E. Local. */

@@ -42,7 +42,7 @@ static ef_status rank_experts(const ef_round *r, const ef_stream *text, const ef
   EF_GO(ef_gate_mass(run->kernels, &common, global, text, (size_t)run->deck->global.context, GATE_WINDOWS,
                      mass));
   for (size_t l = 0; l < r->layers; l++) {
-    ef_experts_order(mass + l * E, E, r->plan->held, d->order + l * E);
+    EF_GO(ef_experts_order(mass + l * E, E, r->plan->held, d->order + l * E));
   }
 done:
   ef_model_free(&common);

@@ -142,12 +142,34 @@ Test(gate, order_by_mass) {
                                       {0, 1, 2, 4, 3, 5}, {0, 1, 2, 4, 5, 3}, {0, 1, 2, 3, 4, 5}};
   int32_t order[E];
   for (size_t held = 1; held <= E; held++) {
-    ef_experts_order(mass, E, held, order);
+    cr_ok(ef_experts_order(mass, E, held, order));
     for (size_t j = 0; j < E; j++)
       cr_expect_eq(order[j], wanted[held - 1][j], "%zu held: place %zu", held, j);
   }
-  ef_experts_order(flat, 5, 3, order);
+  cr_ok(ef_experts_order(flat, 5, 3, order));
   for (int32_t j = 0; j < 5; j++) cr_expect_eq(order[j], j);
+}
+
+/* Expert e weighs (e * 12345) mod 1009: any number comes up 64 or 65 times. Those held are ascending, and no
+ * other weighs more, or as much with a lower number. */
+Test(pruned, order_of_very_many_experts, .timeout = 20) {
+  enum { MANY = 65536, HELD = 20000 };
+  static double mass[MANY];
+  static int32_t order[MANY];
+  static bool seen[MANY];
+  for (size_t e = 0; e < MANY; e++) mass[e] = (double)(e * 12345 % 1009);
+  cr_ok(ef_experts_order(mass, MANY, HELD, order));
+  double least = 1e9;
+  int32_t last = -1;
+  for (size_t j = 0; j < MANY; j++) {
+    cr_assert(order[j] >= 0 && order[j] < MANY && !seen[order[j]], "place %zu", j);
+    cr_assert(j % MANY == 0 || j == HELD || order[j] > order[j - 1], "place %zu", j);
+    seen[order[j]] = true;
+    double m = mass[order[j]];
+    if (j < HELD && m < least) least = m;
+    if (j < HELD && m == least) last = order[j];
+    cr_assert(j < HELD || m < least || (m == least && order[j] > last), "place %zu", j);
+  }
 }
 
 /* ---- the local model ----------------------------------------------------------------------------------- */
@@ -211,7 +233,7 @@ Test(pruned, of_all_experts_it_is_the_global_model) {
   ef_model global = global_model(EF_QWEN2_MOE);
   const double mass[E] = {1.0, 5.0, 2.0, 4.0, 0.0, 9.0};
   int32_t order[MOE * E];
-  for (size_t m = 0; m < MOE; m++) ef_experts_order(mass, E, E, order + m * E);
+  for (size_t m = 0; m < MOE; m++) cr_ok(ef_experts_order(mass, E, E, order + m * E));
   ef_model local = pruned(&global, E, order);
   cr_expect_eq(local.dims.held, 0);
   cr_assert_eq(local.table.floats, global.table.floats);
