@@ -71,6 +71,11 @@ static ef_status check_uploads(const ef_run *run, const ef_population *p) {
     uploads += present;
     families += present > 0;
   }
+  EF_TRY(
+      EF_CHECK(uploads > 0, EF_DECK,
+               "all %zu devices fail (federation.fail, federation.fail_probability): name fewer of them, or "
+               "lower the probability, until at least fusion.clusters = %zu are left",
+               p->devices, clusters));
   EF_TRY(EF_CHECK(
       uploads >= clusters, EF_DECK,
       "%zu of %zu devices can upload, fewer than fusion.clusters = %zu: lower it, or use more devices",

@@ -124,7 +124,8 @@ Test(population, too_few_uploads_or_clusters_are_refused_before_any_training) {
   expect_refused(failing, NULL,
                  "2 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
   expect_refused(certain, NULL,
-                 "0 of 4 devices can upload, fewer than fusion.clusters = 4: lower it, or use more devices");
+                 "all 4 devices fail (federation.fail, federation.fail_probability): name fewer of them, or "
+                 "lower the probability, until at least fusion.clusters = 4 are left");
   expect_refused(
       families, NULL,
       "fusion.clusters is 4, but devices of 5 families take part and a cluster holds one family: set it to "
