@@ -75,7 +75,8 @@ static ef_status plan_deck(ef_cli *cli, const plan_arguments *a) {
   status = ef_agree(cli->par, status);
   if (status == EF_OK) {
     ef_cli_run_folder(a->out, cli->arguments[0], out, sizeof out);
-    ef_launch launch = {.deck = &deck, .folder = out, .json = cli->json};
+    ef_launch launch = {
+        .deck = &deck, .method = ef_method_find("deepfusion"), .folder = out, .json = cli->json};
     status = ef_launch_plan(cli->par, &launch);
   }
   ef_deck_free(&deck);

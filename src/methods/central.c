@@ -12,13 +12,12 @@ static ef_status all_text(const ef_run *run, ef_stream *all) {
 }
 
 static ef_status train(ef_run *run, ef_outcome *o, const ef_stream *all) {
-  int64_t steps = run->deck->rivals.central_steps;
   ef_text_feed text = ef_text_feed_of(run, all, ef_unit(EF_UNIT_TUNE, 0));
   ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning tuning = {.unit = EF_UNIT_TUNE,
                       .global = &o->global,
                       .feed = &feed,
-                      .steps = steps ? (size_t)steps : ef_recipe_steps(run->deck),
+                      .steps = ef_recipe_central_steps(run->deck),
                       .train_experts = true,
                       .name = "tuning",
                       .sections = "text,federation,global,eval,fusion,tune,exits,rivals"};

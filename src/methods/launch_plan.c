@@ -56,7 +56,7 @@ static ef_status plan_in(const ef_launch *launch, int ranks, const char *folder,
   EF_TRY(borrow_text(launch->folder, folder));
   EF_TRY(ef_launch_prepare(&alone, launch->deck, folder));
   EF_TRY(ef_run_open(&alone, launch->deck, folder, &run));
-  ef_status status = ef_plan_make(&run, ranks, plan);
+  ef_status status = ef_plan_make(&run, launch->method, ranks, plan);
   ef_run_close(&run);
   return status;
 }

@@ -1,5 +1,6 @@
 #include "methods/methods.h"
 
+#include "methods/recipes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -8,19 +9,25 @@ static const char RIVAL[] = "text,federation,fusion,global,tune,exits,eval,contr
 
 const ef_method ef_methods[] = {
     {"deepfusion", "one upload per device, knowledge clusters, view-aligned distillation, merge, tuning",
-     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_MENTORS, FUSION, ef_deepfusion, NULL},
+     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_MENTORS | EF_DOES_CONTROL, FUSION, ef_deepfusion,
+     ef_recipe_tune_steps, NULL},
     {"ofakd",
      "DeepFusion with OFA-KD in phase II (sets fusion.features ofa) and plain tuning (sets tune.kl 0)",
-     EF_DOES_LOCAL | EF_DOES_FUSION, FUSION, ef_ofakd, ef_ofakd_settings},
+     EF_DOES_LOCAL | EF_DOES_FUSION | EF_DOES_CONTROL, FUSION, ef_ofakd, ef_recipe_tune_steps,
+     ef_ofakd_settings},
     {"fedavg", "rounds of the whole global model on every device, averaged by private tokens",
-     EF_DOES_ROUNDS | EF_DOES_SERVER, RIVAL, ef_fedavg, NULL},
+     EF_DOES_ROUNDS | EF_DOES_SERVER | EF_DOES_CONTROL, RIVAL, ef_fedavg, ef_recipe_final_steps, NULL},
     {"fedjets", "rounds of the global model pruned to a device's own experts, averaged over their holders",
-     EF_DOES_ROUNDS | EF_DOES_SERVER, RIVAL, ef_fedjets, NULL},
+     EF_DOES_ROUNDS | EF_DOES_PRUNED | EF_DOES_SERVER | EF_DOES_CONTROL, RIVAL, ef_fedjets,
+     ef_recipe_final_steps, NULL},
     {"fedkmt",
      "rounds of top-k logits on public text, both ways; its delivery to the devices is charged to nobody",
-     EF_DOES_LOCAL | EF_DOES_SERVER, RIVAL, ef_fedkmt, NULL},
-    {"central", "upper bound: public and private text trained on in one place", 0, RIVAL, ef_central, NULL},
-    {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only, NULL},
+     EF_DOES_LOCAL | EF_DOES_SERVER | EF_DOES_LOGITS | EF_DOES_CONTROL, RIVAL, ef_fedkmt,
+     ef_recipe_final_steps, NULL},
+    {"central", "upper bound: public and private text trained on in one place",
+     EF_DOES_CONTROL | EF_DOES_CENTRAL, RIVAL, ef_central, ef_recipe_central_steps, NULL},
+    {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only, ef_recipe_control_steps,
+     NULL},
     {0},
 };
 

@@ -7,11 +7,16 @@
 
 /* What a method does, for plans and reports. */
 enum {
-  EF_DOES_LOCAL = 1,   /* devices train models of their own families */
-  EF_DOES_FUSION = 2,  /* proxies, distilled bases, a merge */
-  EF_DOES_ROUNDS = 4,  /* devices train global models, or parts of them */
-  EF_DOES_SERVER = 8,  /* the server trains on public text before the devices take part */
-  EF_DOES_MENTORS = 16 /* tuning may have the proxies as teachers */
+  EF_DOES_LOCAL = 1,     /* devices train models of their own families */
+  EF_DOES_FUSION = 2,    /* proxies, distilled bases, a merge */
+  EF_DOES_ROUNDS = 4,    /* devices train global models, or parts of them */
+  EF_DOES_SERVER = 8,    /* the server trains on public text before the devices take part */
+  EF_DOES_MENTORS = 16,  /* tuning may have the proxies as teachers */
+  EF_DOES_PRUNED = 32,   /* of those global models a device has rivals.experts experts of each layer alone,
+                            chosen by a common expert that it is given once */
+  EF_DOES_LOGITS = 64,   /* logits of public text cross, and server and devices learn from each other's */
+  EF_DOES_CENTRAL = 128, /* the server sees the private text */
+  EF_DOES_CONTROL = 256  /* trains the control beside it, if the deck asks for one */
 };
 
 typedef struct ef_method {
@@ -19,6 +24,7 @@ typedef struct ef_method {
   unsigned does;
   const char *sections;                               /* of the deck that the result depends on */
   ef_status (*run)(ef_run *run, ef_outcome *outcome); /* Collective */
+  size_t (*final_steps)(const ef_deck *deck);         /* of the last training on the server (recipes.h) */
   const char *const *settings; /* "section.key=value", ended by NULL: keys of the deck that make the method;
                                   they are set behind all that the user sets. NULL: none */
 } ef_method;

@@ -11,24 +11,26 @@ typedef struct ef_plan {
   size_t peak_bytes;            /* resident bytes of the largest rank, libraries and MPI included */
   const char *peak_phase;       /* where they are reached; a literal */
   size_t start_bytes;           /* of them, resident when the plan was made: libraries, MPI, text */
-  size_t device_bytes;          /* counted peak of the largest device */
-  uint64_t upload_bytes;        /* of all devices, by the closed formula */
-  size_t checkpoint_bytes;      /* of one full checkpoint while tuning */
-  size_t part_bytes;            /* of all parts together; the proxies' families are not known yet */
-  /* Optimiser steps on the server behind the global model, of all units and along the longest chain: bases
-   * and tuning, as the report counts them. */
+  size_t device_bytes;          /* counted peak of the largest device; 0: no device trains */
+  /* Of all devices together, to and from the server, by the closed formula of the method. */
+  uint64_t upload_bytes, download_bytes;
+  size_t checkpoint_bytes; /* of one full checkpoint while tuning */
+  size_t part_bytes;       /* of all parts that lie there together; the proxies' families are not known yet */
+  /* Optimiser steps on the server behind the global model, of all units and along the longest chain, and
+   * tokens behind it, as ef_cost counts them. */
   size_t total_steps, sequential_steps;
-  double device_tokens, server_tokens; /* of those steps */
-  double flops;                        /* of everything: pretraining, teachers and the control too */
+  double device_tokens, server_tokens;
+  /* Of everything, by the rules of the phases' events: pretraining, teachers, logits and the control too. */
+  double flops;
 } ef_plan;
 
-/* For `ranks` ranks. Made when the run was opened and nothing else was done: what is resident then is taken
- * as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
-ef_status ef_plan_make(const ef_run *run, int ranks, ef_plan *plan);
+/* Of `method` on `ranks` ranks. Made when the run was opened and nothing else was done: what is resident then
+ * is taken as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
+ef_status ef_plan_make(const ef_run *run, const ef_method *method, int ranks, ef_plan *plan);
 
 /* Makes the plan and notes its peak in the run log (event "plan"), where the report finds it. Called when the
  * run was opened; errors as above. Collective. */
-ef_status ef_plan_note(const ef_run *run);
+ef_status ef_plan_note(const ef_run *run, const ef_method *method);
 
 /* Prints the plan for people, or as one JSON object. */
 void ef_plan_print(const ef_plan *plan, bool json, FILE *out);

@@ -4,13 +4,12 @@
 
 /* The control as a run of its own: equal steps, text and bits, but the result is a checkpoint. */
 ef_status ef_public_only(ef_run *run, ef_outcome *o) {
-  int64_t steps = run->deck->control.public_steps;
   ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_PUBLIC_ONLY, 0));
   ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning tuning = {.unit = EF_UNIT_TUNE,
                       .global = &o->global,
                       .feed = &feed,
-                      .steps = steps ? (size_t)steps : ef_recipe_steps(run->deck),
+                      .steps = ef_recipe_control_steps(run->deck),
                       .train_experts = true,
                       .name = "tuning",
                       .sections = "text,federation,global,eval,fusion,tune,exits,control"};

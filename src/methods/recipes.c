@@ -20,6 +20,18 @@ size_t ef_recipe_final_steps(const ef_deck *deck) {
   return (size_t)(steps >= 0 ? steps : deck->tune.steps);
 }
 
+size_t ef_recipe_tune_steps(const ef_deck *deck) { return (size_t)deck->tune.steps; }
+
+size_t ef_recipe_central_steps(const ef_deck *deck) {
+  int64_t steps = deck->rivals.central_steps;
+  return steps ? (size_t)steps : ef_recipe_steps(deck);
+}
+
+size_t ef_recipe_control_steps(const ef_deck *deck) {
+  int64_t steps = deck->control.public_steps;
+  return steps ? (size_t)steps : ef_recipe_steps(deck);
+}
+
 size_t ef_recipe_tokens(const ef_deck *deck, size_t steps) {
   return steps * (size_t)(deck->tune.batch * deck->global.context);
 }
@@ -27,13 +39,12 @@ size_t ef_recipe_tokens(const ef_deck *deck, size_t steps) {
 /* What the server could have done with the public text alone. */
 ef_status ef_recipe_public_only(ef_run *run, ef_outcome *o) {
   if (!run->deck->control.public_only) return EF_OK;
-  int64_t steps = run->deck->control.public_steps;
   ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_PUBLIC_ONLY, 0));
   ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning control = {.unit = EF_UNIT_PUBLIC_ONLY,
                        .global = &o->global,
                        .feed = &feed,
-                       .steps = steps ? (size_t)steps : ef_recipe_steps(run->deck),
+                       .steps = ef_recipe_control_steps(run->deck),
                        .train_experts = true,
                        .name = "public only",
                        .sections = "text,federation,global,eval,fusion,tune,exits,control"};

@@ -16,6 +16,11 @@ size_t ef_recipe_steps(const ef_deck *deck);
 size_t ef_recipe_server_steps(const ef_deck *deck);
 size_t ef_recipe_final_steps(const ef_deck *deck);
 
+/* Of the last training of a fusion, of central, and of the control. Pure. */
+size_t ef_recipe_tune_steps(const ef_deck *deck);
+size_t ef_recipe_central_steps(const ef_deck *deck);
+size_t ef_recipe_control_steps(const ef_deck *deck);
+
 /* Tokens of `steps` steps of a global model on the server. Pure. */
 size_t ef_recipe_tokens(const ef_deck *deck, size_t steps);
 

@@ -37,6 +37,8 @@ typedef struct ef_logit_set {
 ef_status ef_logit_set_create(const ef_samples *samples, size_t k, ef_logit_set *set);
 void ef_logit_set_free(ef_logit_set *set);
 
+enum { EF_LOGIT_ROWS = 256 }; /* rows of logits (V) that exist at once while a set is made */
+
 /* How a set is made. */
 typedef struct ef_logit_recipe {
   size_t B;  /* windows of a forward pass */

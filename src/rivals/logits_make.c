@@ -6,8 +6,6 @@
 #include "store/safetensors.h"
 #include "train/exchange.h"
 
-enum { BLOCK = 256 }; /* rows of logits at once */
-
 /* Buffers of one making. */
 typedef struct maker {
   ef_par *par;
@@ -18,7 +16,7 @@ typedef struct maker {
   ef_exchange *exchange; /* NULL: dense */
   ef_pass *pass;
   int32_t *ids, *targets; /* (B,T) */
-  float *logits, *losses; /* (BLOCK,V), (B*T) */
+  float *logits, *losses; /* (EF_LOGIT_ROWS,V), (B*T) */
   ef_logit_set *set;
 } maker;
 
@@ -31,7 +29,7 @@ static ef_status create_buffers(maker *m) {
   EF_TRY(EF_CHECK(m->recipe.k > 0 && m->recipe.k <= V, EF_FAULT, "%zu of %zu logits", m->recipe.k, V));
   EF_TRY(EF_NEW(m->ids, B * T));
   EF_TRY(EF_NEW(m->targets, B * T));
-  EF_TRY(EF_NEW(m->logits, BLOCK * V));
+  EF_TRY(EF_NEW(m->logits, EF_LOGIT_ROWS * V));
   EF_TRY(EF_NEW(m->losses, B * T));
   EF_TRY(ef_logit_set_create(m->samples, m->recipe.k, m->set));
   return ef_pass_create(&m->model->dims, m->k, EF_PASS_EVAL, B, T, false, m->exchange ? &experts : NULL,
@@ -64,8 +62,8 @@ static void keep_token(maker *m, const float *logits, size_t token) {
 static void keep_rows(maker *m, size_t rows, size_t token) {
   size_t V = m->model->dims.V;
   EF_ASSERT(m->targets && m->losses);
-  for (size_t row = 0; row < rows; row += BLOCK) {
-    size_t n = rows - row < BLOCK ? rows - row : BLOCK;
+  for (size_t row = 0; row < rows; row += EF_LOGIT_ROWS) {
+    size_t n = rows - row < EF_LOGIT_ROWS ? rows - row : EF_LOGIT_ROWS;
     ef_logits(m->pass, m->model, row, n, m->logits);
     m->k->cross_entropy(n, V, m->logits, m->targets + row, 1.0f, m->losses + row, NULL, NULL);
     for (size_t r = 0; r < n; r++) {

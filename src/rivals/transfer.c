@@ -105,7 +105,7 @@ ef_status ef_transfer_settled(ef_transfer *t, size_t round, bool *settled) {
 }
 
 /* Every document begins with a BOS, which no token predicts; the windows cut all tokens but the first. */
-static void count_public(const ef_run *run, size_t *tokens, size_t *windows) {
+void ef_transfer_samples(const ef_run *run, size_t *tokens, size_t *windows) {
   const ef_tokens *t = &run->tokens;
   size_t documents = 0, all = 0, T = (size_t)run->deck->global.context;
   for (size_t d = 0; d < t->documents; d++) {
@@ -119,7 +119,7 @@ static void count_public(const ef_run *run, size_t *tokens, size_t *windows) {
 
 void ef_transfer_formula(const ef_transfer *t, uint64_t formula[EF_DIRECTION_COUNT]) {
   size_t tokens, windows, rounds = 0;
-  count_public(t->run, &tokens, &windows);
+  ef_transfer_samples(t->run, &tokens, &windows);
   for (size_t n = 0; n < t->devices->count; n++) rounds += t->rounds[n];
   formula[EF_UP] = rounds * ef_logit_set_formula(tokens, windows, t->recipe.k, t->recipe.half);
   formula[EF_DOWN] = t->run->deck->rivals.device_steps > 0 ? formula[EF_UP] : 0;

@@ -71,8 +71,10 @@ ef_status ef_transfer_load_targets(const ef_transfer *transfer, size_t round, ef
  * the devices' sets of the round are removed. EF_STOPPED. Collective. */
 ef_status ef_transfer_distil(ef_transfer *transfer, size_t round);
 
+/* n_p and |D_p| of the public text, by the index of the token file. Local. */
+void ef_transfer_samples(const ef_run *run, size_t *tokens, size_t *windows);
+
 /* Bytes of both directions by the closed formula: for every device and round that it took part in n_p * k *
- * (b
- * + 4) + 4 * |D_p| up, and as many down unless rivals.device_steps is 0. n_p and |D_p| are those of the index
- * of the token file. Local. */
+ * (b + 4) + 4 * |D_p| up, and as many down unless rivals.device_steps is 0. n_p and |D_p| are those of the
+ * index of the token file. Local. */
 void ef_transfer_formula(const ef_transfer *transfer, uint64_t formula[EF_DIRECTION_COUNT]);

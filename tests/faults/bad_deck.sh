@@ -89,4 +89,16 @@ for setting in 'federation.fail=[0,1,3]' federation.fail_probability=1; do
   empty "$out/parts"
   absent "$out/report.json" "$out/deck.yaml"
 done
+
+# ---- what only one method refuses: known before anything is trained, to a dry run too ----------------------------
+
+cannot() { # METHOD SETTING PATTERN
+  refused 3 "$3" train "$deck" --out "$work/cannot" --method "$1" --set "$2" --dry-run
+  absent "$work/cannot"
+  refused 3 "$3" train "$deck" --out "$work/cannot" --method "$1" --set "$2"
+  absent "$work/cannot/deck.yaml" "$work/cannot/parts/base_start_00000.h5"
+  rm -rf "$work/cannot"
+}
+cannot fedjets rivals.experts=5 'rivals.experts \(5\) must be at most global.experts \(4\)'
+cannot fedkmt rivals.top_k=1000 'rivals.top_k = 1000, but the vocabulary has 320 tokens'
 finish

@@ -26,10 +26,16 @@ for method in $methods; do
     ends 0
   done
   same "$work/$method-1" "$work/$method-3"
+  edgefuse_on 3 train "$deck" --dry-run --json --method "$method" "${settings[@]}"
+  ends 0
+  cp "$work/out" "$work/plan.json"
   report=$work/$method-1/report.json
   equal "$method: named in the report" "$method" "$(value "$report" method)"
   equal "$method: up" "$(value "$report" communication formula_bytes)" "$(value "$report" communication up_bytes)"
   equal "$method: down" "$(value "$report" communication formula_down_bytes)" \
+    "$(value "$report" communication down_bytes)"
+  equal "$method: planned up" "$(value "$work/plan.json" upload_bytes)" "$(value "$report" communication up_bytes)"
+  equal "$method: planned down" "$(value "$work/plan.json" download_bytes)" \
     "$(value "$report" communication down_bytes)"
 done
 
