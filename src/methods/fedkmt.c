@@ -74,7 +74,7 @@ static void add_cost(mutual *m, size_t steps) {
 
 /* Steps of the server in a round; the last one takes what is left over. */
 static size_t steps_of(const mutual *m, size_t round) {
-  size_t steps = ef_recipe_final_steps(m->run->deck), rounds = rounds_of(m), each = steps / rounds;
+  size_t steps = ef_recipe_mutual_steps(m->run->deck), rounds = rounds_of(m), each = steps / rounds;
   return round + 1 == rounds ? steps - each * (rounds - 1) : each;
 }
 
@@ -163,7 +163,7 @@ ef_status ef_fedkmt(ef_run *run, ef_outcome *o) {
   EF_TRY(ef_devices_train(run, &o->population, &o->devices));
 
   /* On the server: the global model, trained on public text; then both learn from each other. */
-  EF_TRY(ef_recipe_server(run, o, &m.start, &m.cost));
+  EF_TRY(ef_recipe_server(run, o, ef_recipe_mutual_steps(run->deck), &m.start, &m.cost));
   EF_GO(ef_transfer_open(run, &o->population, &o->devices, &o->ledger, &m.transfer));
   EF_GO(run_rounds(&m));
 done:

@@ -37,6 +37,6 @@ ef_status ef_global_rounds(ef_run *run, ef_outcome *o, size_t held, bool common)
   ef_cost cost;
   EF_TRY(ef_agree(run->par, ef_outcome_open(run, o)));
   EF_TRY(ef_rounds_check(run, &o->population, held));
-  EF_TRY(ef_recipe_server(run, o, &plan.start, &cost));
+  EF_TRY(ef_recipe_server(run, o, ef_recipe_final_steps(run->deck), &plan.start, &cost));
   return train(run, o, &plan, &cost);
 }

@@ -23,7 +23,7 @@ const ef_method ef_methods[] = {
     {"fedkmt",
      "rounds of top-k logits on public text, both ways; its delivery to the devices is charged to nobody",
      EF_DOES_LOCAL | EF_DOES_SERVER | EF_DOES_LOGITS | EF_DOES_CONTROL, RIVAL, ef_fedkmt,
-     ef_recipe_final_steps, NULL},
+     ef_recipe_mutual_steps, NULL},
     {"central", "upper bound: public and private text trained on in one place",
      EF_DOES_CONTROL | EF_DOES_CENTRAL, RIVAL, ef_central, ef_recipe_central_steps, NULL},
     {"public_only", "lower bound: public text alone", 0, RIVAL, ef_public_only, ef_recipe_control_steps,

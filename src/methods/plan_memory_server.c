@@ -107,7 +107,7 @@ ef_status ef_plan_control_memory(const ef_planner *p, size_t *bytes) {
 }
 
 ef_status ef_plan_server_memory(const ef_planner *p, size_t *bytes) {
-  size_t steps = ef_recipe_server_steps(p->deck);
+  size_t steps = ef_recipe_server_steps(p->deck, p->method->final_steps(p->deck));
   return steps > 0 ? tune_bytes(p, steps, true, bytes) : EF_OK;
 }
 

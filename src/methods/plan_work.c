@@ -118,7 +118,7 @@ void ef_plan_control_work(const ef_planner *p, ef_plan *plan) {
 }
 
 void ef_plan_server_work(const ef_planner *p, ef_plan *plan) {
-  size_t steps = ef_recipe_server_steps(p->deck);
+  size_t steps = ef_recipe_server_steps(p->deck, p->method->final_steps(p->deck));
   server_steps(p, steps, plan);
   if (steps > 0) plan->part_bytes += model_part(&p->global);
 }

@@ -10,21 +10,32 @@ static int64_t base_steps(const ef_deck *deck) {
 
 size_t ef_recipe_steps(const ef_deck *deck) { return (size_t)(base_steps(deck) + deck->tune.steps); }
 
-size_t ef_recipe_server_steps(const ef_deck *deck) {
-  int64_t steps = deck->rivals.server_steps;
-  return (size_t)(steps >= 0 ? steps : base_steps(deck));
-}
-
 size_t ef_recipe_final_steps(const ef_deck *deck) {
   int64_t steps = deck->rivals.final_steps;
-  return (size_t)(steps >= 0 ? steps : deck->tune.steps);
+  return (size_t)(steps >= 0 ? steps : 0);
+}
+
+size_t ef_recipe_mutual_steps(const ef_deck *deck) {
+  int64_t steps = deck->rivals.final_steps;
+  return steps >= 0 ? (size_t)steps : ef_recipe_steps(deck);
+}
+
+size_t ef_recipe_server_steps(const ef_deck *deck, size_t last) {
+  int64_t steps = deck->rivals.server_steps;
+  size_t all = ef_recipe_steps(deck);
+  if (steps >= 0) return (size_t)steps;
+  return all > last ? all - last : 0;
 }
 
 size_t ef_recipe_tune_steps(const ef_deck *deck) { return (size_t)deck->tune.steps; }
 
+/* Equal tokens: the server's, and those of all local steps. */
 size_t ef_recipe_central_steps(const ef_deck *deck) {
   int64_t steps = deck->rivals.central_steps;
-  return steps ? (size_t)steps : ef_recipe_steps(deck);
+  int64_t local = deck->federation.devices * deck->federation.rounds * deck->federation.steps;
+  double windows = (double)local * (double)(deck->federation.batch * deck->federation.context);
+  size_t more = (size_t)(windows / (double)(deck->tune.batch * deck->global.context));
+  return steps ? (size_t)steps : ef_recipe_steps(deck) + more;
 }
 
 size_t ef_recipe_control_steps(const ef_deck *deck) {
@@ -72,8 +83,8 @@ static ef_status train_server(ef_run *run, ef_outcome *o, size_t steps, ef_part_
   return status;
 }
 
-ef_status ef_recipe_server(ef_run *run, ef_outcome *o, ef_part_key *key, ef_cost *cost) {
-  size_t steps = ef_recipe_server_steps(run->deck);
+ef_status ef_recipe_server(ef_run *run, ef_outcome *o, size_t last, ef_part_key *key, ef_cost *cost) {
+  size_t steps = ef_recipe_server_steps(run->deck, last);
   *cost = (ef_cost){0};
   EF_TRY(ef_base_start(run));
   EF_TRY(ef_recipe_public_only(run, o));

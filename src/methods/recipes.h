@@ -1,9 +1,8 @@
 /* Trainings on the server that several methods share.
  *
- * Every method gives the server as many optimiser steps: fusion.clusters * fusion.steps before, times
- * federation.rounds, and tune.steps at the end, unless the deck's section `rivals` says otherwise. DeepFusion
- * spends the former on its bases, the others on the global model itself, which they begin from copies of the
- * bases' common start, merged.
+ * Every method gives the server as many optimiser steps as DeepFusion's takes for its bases and the merged
+ * model together. The others spend them on the global model itself, which they begin from copies of the
+ * bases' common start, merged: before the devices take part, or after (rivals.server_steps, final_steps).
  */
 #pragma once
 
@@ -12,9 +11,12 @@
 /* Optimiser steps of DeepFusion's server in all: K bases, then the merged model. Pure. */
 size_t ef_recipe_steps(const ef_deck *deck);
 
-/* Those of the other methods before the devices take part and after. Pure. */
-size_t ef_recipe_server_steps(const ef_deck *deck);
+/* Those of the other methods after the devices took part: none unless the deck asks for some; and of FedMKT,
+ * whose server learns in every round: all. Pure. */
 size_t ef_recipe_final_steps(const ef_deck *deck);
+size_t ef_recipe_mutual_steps(const ef_deck *deck);
+/* Those before, of a method that takes `last` after. Pure. */
+size_t ef_recipe_server_steps(const ef_deck *deck, size_t last);
 
 /* Of the last training of a fusion, of central, and of the control. Pure. */
 size_t ef_recipe_tune_steps(const ef_deck *deck);
@@ -29,9 +31,10 @@ size_t ef_recipe_tokens(const ef_deck *deck, size_t steps);
 ef_status ef_recipe_public_only(ef_run *run, ef_outcome *outcome);
 
 /* What the other methods share: common start, control, the global model trained on public text before the
- * devices take part. `key` names the part that holds it, `cost` what stands behind it; it is a stage
+ * devices take part, by a method that takes `last` steps after. `key` names the part that holds it, `cost`
+ * what stands behind it; it is a stage
  * ("server") if it was trained at all. Collective. */
-ef_status ef_recipe_server(ef_run *run, ef_outcome *outcome, ef_part_key *key, ef_cost *cost);
+ef_status ef_recipe_server(ef_run *run, ef_outcome *outcome, size_t last, ef_part_key *key, ef_cost *cost);
 
 /* The last training on public text, of the model in part `start` with `cost` behind it: outcome->tuned and
  * outcome->cost. lineage (E,N) or NULL. Collective. */
