@@ -139,7 +139,7 @@ Test(plan, rounds_by_hand) {
 }
 
 /* 4 logits of 8 bytes for a scored token, of 6 in bfloat16, and 4 bytes for a window. The server makes its
- * set before each round, and after the last if something goes down. */
+ * set before each round, and after the last if something goes down; all its steps are in the rounds. */
 Test(plan, logits_by_hand) {
   const uint64_t set = SCORED * 4 * 8 + 4 * WINDOWS, half_set = SCORED * 4 * 6 + 4 * WINDOWS;
   const size_t lessons = DEVICES * ROUNDS * 3 * DEVICE_STEP;
@@ -155,13 +155,16 @@ Test(plan, logits_by_hand) {
   expect_work(&up, 11, 11, LOCAL, 11 * STEP, flops);
   flops += forward * OF_MOE + (double)lessons * OF_LLAMA;
   expect_work(&both, 11, 11, LOCAL + lessons, 11 * STEP, flops);
-  size_t models = LLAMA_PARAMS * (1 + DEVICES) + BASE_PARAMS + MOE_PARAMS * (3 + ROUNDS - 1);
+  size_t models = LLAMA_PARAMS * (1 + DEVICES) + BASE_PARAMS + MOE_PARAMS * (2 + ROUNDS - 1);
   cr_expect_eq(up.part_bytes, 4 * models + (2 * ROUNDS + DEVICES) * set);
   cr_expect_eq(both.part_bytes, up.part_bytes + set + 4 * ROUNDS * DEVICES * LLAMA_PARAMS);
 }
 
 Test(plan, bounds_by_hand) {
   ef_plan central = plan_of("central", SET("rivals.central_steps=7")), lower = plan_of("public_only", NULL);
+  ef_plan equal = plan_of("central", NULL);
+  const size_t tokens = 11 * STEP + 3 * 10 * DEVICE_STEP; /* three devices, though one will fail */
+  cr_expect_eq(equal.total_steps, tokens / STEP);
   expect_traffic(&central, 0, 0);
   expect_work(&central, 7, 7, 0, 7 * STEP, common_flops() + 7 * STEP * OF_MOE);
   cr_expect_eq(central.part_bytes, 4 * (BASE_PARAMS + 2 * MOE_PARAMS));
