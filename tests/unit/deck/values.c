@@ -72,7 +72,7 @@ Test(deck, recipe_sets_the_defaults_of_its_keys) {
   cr_assert_eq(deck_from("", NULL, &deck), EF_OK);
   cr_expect_float_eq(deck.fusion.own_share, 0.9, 0.0);
   cr_expect(deck.fusion.drop_weak && deck.tune.experts);
-  cr_expect_float_eq(deck.tune.kl, 1.0, 0.0);
+  cr_expect_float_eq(deck.tune.kl, 4.0, 0.0);
   ef_deck_free(&deck);
   cr_assert_eq(deck_from("fusion: {recipe: paper}\n", NULL, &deck), EF_OK);
   cr_expect_float_eq(deck.fusion.own_share, 0.0, 0.0);
