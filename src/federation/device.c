@@ -117,16 +117,6 @@ static ef_status train_model(device_context *c, size_t device, ef_model *model, 
   return status;
 }
 
-typedef struct left_out {
-  const ef_records *records;
-  size_t unit;
-} left_out;
-
-static ef_status write_left_out(void *ctx, ef_h5 *file) {
-  const left_out *out = ctx;
-  return ef_record_write(out->records, out->unit, file);
-}
-
 /* In a later round the model that the device uploaded last stands in for one whose numbers are not finite. */
 static ef_status stand_in(device_context *c, size_t device, ef_model *model) {
   ef_warn("%s; device %zu uploads its last model again", ef_message(), device);
@@ -137,11 +127,9 @@ static ef_status stand_in(device_context *c, size_t device, ef_model *model) {
 
 /* A device whose numbers are not finite is left out; the run goes on. */
 static ef_status leave_out(device_context *c, size_t device) {
-  size_t unit = unit_of(c->devices, device);
-  ef_part_key key = device_key(unit);
-  left_out content = {c->records, unit};
+  ef_part_key key = device_key(unit_of(c->devices, device));
   c->devices->records[device].state = EF_DEVICE_NUMBERS;
-  return ef_part_write(c->run, &key, false, &(ef_part_content){&content, write_left_out});
+  return ef_record_part(c->run, &key, c->records);
 }
 
 static ef_status upload(device_context *c, size_t device, ef_model *model, const ef_trainer *trainer) {

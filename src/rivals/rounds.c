@@ -8,7 +8,6 @@
 #include "rivals/rounds_internal.h"
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- checks -------------------------------------------------------------------------------------------- */
 
@@ -65,12 +64,9 @@ static void begin_round(ef_round *r, size_t number) {
 
 /* What the devices sent up stands in the round's part now. */
 static void forget_uploads(const ef_round *r) {
-  char path[4096];
   for (size_t n = 0; n < r->population->devices; n++) {
     ef_part_key key = ef_round_local_key(r, n);
-    ef_part_path(r->run, &key, false, path, sizeof path);
-    unlink(path);
-    ef_part_forget(r->run, &key);
+    ef_part_remove(r->run, &key);
   }
 }
 

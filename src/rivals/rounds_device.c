@@ -97,23 +97,12 @@ static void move_exits(const ef_model *model, bool back, float *kept) {
   }
 }
 
-typedef struct left_out {
-  const ef_records *records;
-  size_t unit;
-} left_out;
-
-static ef_status write_left_out(void *ctx, ef_h5 *file) {
-  const left_out *out = ctx;
-  return ef_record_write(out->records, out->unit, file);
-}
-
 /* A device whose numbers are not finite is left out of this round; the run goes on. */
 static ef_status leave_out(ef_round *r, size_t device) {
   ef_part_key key = ef_round_local_key(r, device);
   ef_records records = ef_round_records(r);
-  left_out content = {&records, key.index};
   r->devices[device].state = EF_DEVICE_NUMBERS;
-  return ef_part_write(r->run, &key, false, &(ef_part_content){&content, write_left_out});
+  return ef_record_part(r->run, &key, &records);
 }
 
 static bool all_finite(const ef_model *model) {

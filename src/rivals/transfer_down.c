@@ -3,9 +3,8 @@
 #include "base/memory.h"
 #include "train/events.h"
 #include "train/trainer_file.h"
-#include <unistd.h>
 
-enum { FIELDS = 3, PATH_BYTES = 4096 };
+enum { FIELDS = 3 };
 
 /* ---- records ------------------------------------------------------------------------------------------- */
 
@@ -85,21 +84,9 @@ static void close_lesson(lesson *l) {
   ef_logit_set_free(&l->own);
 }
 
-typedef struct left_out {
-  const ef_records *records;
-  size_t unit;
-} left_out;
-
-static ef_status write_left_out(void *ctx, ef_h5 *file) {
-  const left_out *out = ctx;
-  return ef_record_write(out->records, out->unit, file);
-}
-
 static ef_status finish(ef_transfer *t, const ef_part_key *key, const ef_trainer *trainer, bool diverged) {
   ef_records records = records_of(t);
-  left_out content = {&records, key->index};
-  if (!diverged) return ef_trainer_finish(t->run, key, trainer, &records);
-  return ef_part_write(t->run, key, false, &(ef_part_content){&content, write_left_out});
+  return diverged ? ef_record_part(t->run, key, &records) : ef_trainer_finish(t->run, key, trainer, &records);
 }
 
 static ef_status train(ef_transfer *t, const ef_part_key *key, ef_model *model, lesson *l,
@@ -159,11 +146,9 @@ static void count_round(ef_transfer *t) {
 
 /* The devices' sets of the round have done their work. */
 static void remove_sets(const ef_transfer *t, size_t round) {
-  char path[PATH_BYTES];
   for (size_t n = 0; ef_par_root(t->run->par) && n < t->devices->count; n++) {
     ef_part_key key = ef_transfer_set_key(t, round, n);
-    ef_part_path(t->run, &key, false, path, sizeof path);
-    unlink(path);
+    ef_part_remove(t->run, &key);
   }
 }
 

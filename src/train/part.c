@@ -116,6 +116,13 @@ void ef_part_forget(const ef_run *run, const ef_part_key *key) {
   unlink(path);
 }
 
+void ef_part_remove(const ef_run *run, const ef_part_key *key) {
+  char path[PATH_BYTES];
+  ef_part_path(run, key, false, path, sizeof path);
+  unlink(path);
+  ef_part_forget(run, key);
+}
+
 ef_status ef_part_load(const ef_run *run, const ef_part_key *key, const ef_dims *dims, ef_model *model) {
   ef_h5 *file = NULL;
   EF_TRY(ef_part_open(run, key, false, &file));

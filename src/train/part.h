@@ -49,6 +49,8 @@ ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool 
 ef_status ef_part_open(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
 /* Removes a partial state, if there is one. Local. */
 void ef_part_forget(const ef_run *run, const ef_part_key *key);
+/* Removes a part that has done its work, and its partial state. Local. */
+void ef_part_remove(const ef_run *run, const ef_part_key *key);
 
 /* The model of a part: created and read. Local. */
 ef_status ef_part_load(const ef_run *run, const ef_part_key *key, const ef_dims *dims, ef_model *model);

@@ -22,6 +22,21 @@ ef_status ef_record_write(const ef_records *r, size_t unit, ef_h5 *file) {
   return status;
 }
 
+typedef struct lone_record {
+  const ef_records *records;
+  size_t unit;
+} lone_record;
+
+static ef_status write_alone(void *ctx, ef_h5 *file) {
+  const lone_record *r = ctx;
+  return ef_record_write(r->records, r->unit, file);
+}
+
+ef_status ef_record_part(const ef_run *run, const ef_part_key *key, const ef_records *records) {
+  lone_record content = {records, key->index};
+  return ef_part_write(run, key, false, &(ef_part_content){&content, write_alone});
+}
+
 ef_status ef_record_read(const ef_run *run, const ef_part_key *key, const ef_records *r) {
   ef_h5 *file = NULL;
   double *row = NULL;

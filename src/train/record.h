@@ -20,6 +20,10 @@ typedef struct ef_records {
 /* Writes the record of `unit` into the file of its part. EF_MACHINE. Local. */
 ef_status ef_record_write(const ef_records *records, size_t unit, ef_h5 *file);
 
+/* Writes a part that holds nothing but the record of unit key->index: of a unit that left no model.
+ * EF_MACHINE. Local. */
+ef_status ef_record_part(const ef_run *run, const ef_part_key *key, const ef_records *records);
+
 /* Brings back the record of unit key->index from its part. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_record_read(const ef_run *run, const ef_part_key *key, const ef_records *records);
 
