@@ -100,16 +100,17 @@ PICTURES = [("devices", "log-perplexity by devices", by_devices), ("cost", "cost
             ("gap", "gap closed", by_gap)]
 
 
-def draw(numbers, folder):
-    """Writes the pictures of all cases; case -> [(file name, title)]."""
+def draw(numbers, folder, below=""):
+    """Writes the pictures of all cases into `below` of folder; case -> [(path from folder, title)]."""
     drawn = {}
+    os.makedirs(os.path.join(folder, below), exist_ok=True)
     for case in numbers.results.cases:
         for name, title, picture in PICTURES:
             figure = picture(numbers, case)
             if figure is None:
                 continue
             figure.tight_layout()
-            file = f"{case}_{name}.png"
+            file = os.path.join(below, f"{case}_{name}.png")
             figure.savefig(os.path.join(folder, file), dpi=110, metadata={"Software": None})
             plt.close(figure)
             drawn.setdefault(case, []).append((file, title))

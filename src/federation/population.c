@@ -24,6 +24,7 @@ static ef_status make_dims(const ef_run *run, ef_population *p) {
                     i, e->family));
     if (ef_dims_make(family, &shape, &p->dims[i]) != EF_OK)
       return ef_context(EF_DECK, "federation.families.%zu", i);
+    p->dims[i].embed_std = (float)e->embedding_std;
   }
   return EF_OK;
 }

@@ -188,7 +188,8 @@ ef_status ef_dims_check(const ef_dims *d) {
       EF_TRY(check_size("the width of the feed-forward layers", ef_dims_ffn_width(d, l)));
   }
   EF_TRY(EF_CHECK(d->norm_eps > 0.0f, EF_INPUT, "model: the epsilon of the norms must be positive"));
-  EF_TRY(EF_CHECK(d->init_std >= 0.0f, EF_INPUT, "model: the initial standard deviation is negative"));
+  EF_TRY(EF_CHECK(d->init_std >= 0.0f && d->embed_std >= 0.0f, EF_INPUT,
+                  "model: an initial standard deviation is negative"));
   for (size_t l = d->L - 1; l < EF_MAX_LAYERS; l++) {
     EF_TRY(EF_CHECK(!ef_dims_has_exit(d, l), EF_INPUT,
                     "model: an early exit behind %zu of %zu layers; the last head stands there", l + 1,

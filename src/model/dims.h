@@ -52,6 +52,7 @@ typedef struct ef_dims {
   bool has_pad; /* the embedding row of token `pad` starts at zero and gets no gradient from the input ... */
   int32_t pad;  /* ... (padding_idx of torch); a tied head still trains it */
   float norm_eps, rope_theta, init_std;
+  float embed_std; /* of the first token embedding, where it differs from init_std; 0: it does not */
   /* Mixture of experts; E = 0 for a dense model. */
   size_t E, K, Fe, Fs; /* Fs = 0: no shared expert */
   /* Only experts [0, held) are stored and may be chosen, by the softmax over all E logits; 0: all. The local

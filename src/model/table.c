@@ -268,7 +268,7 @@ static void set_init(const ef_dims *d, ef_tensor *t) {
   bool norm = t->role == EF_T_EMBED_NORM_W || t->role == EF_T_NORM1_W || t->role == EF_T_NORM2_W ||
               t->role == EF_T_FINAL_NORM_W || t->role == EF_T_EXIT_NORM_W;
   t->init = norm ? EF_INIT_ONE : t->rank == 1 ? EF_INIT_ZERO : EF_INIT_NORMAL;
-  t->init_scale = d->init_std;
+  t->init_scale = t->role == EF_T_EMBED && d->embed_std > 0.0f ? d->embed_std : d->init_std;
   if (d->family == EF_DEEPSEEK && t->role == EF_T_ROUTER_W) {
     t->init = EF_INIT_UNIFORM;
     t->init_scale = 1.0f / sqrtf((float)d->D);
