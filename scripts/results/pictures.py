@@ -38,7 +38,7 @@ def points(numbers, case, value):
 
 def by_devices(numbers, case):
     """Log-perplexity by the number of devices; the limits without devices are dashed."""
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(8.5, 4.5))
     for method, sizes, values in points(numbers, case, lambda n, m: numbers.score(case, n, m)):
         axes.plot(sizes, values, "--" if method in (BOUND, CONTROL) else "-", marker="o", markersize=4,
                   label=label(method), color=colour(numbers, case, method),
@@ -48,7 +48,7 @@ def by_devices(numbers, case):
     axes.set_xticks(sizes, [str(n) for n in sizes])
     axes.minorticks_off()
     styled(axes, f"{case}: log-perplexity by devices", "devices", "log-perplexity (nat/token)")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return figure
 
 
@@ -58,7 +58,7 @@ def bytes_of_device(run):
 
 def by_cost(numbers, case):
     """What a device sends and receives against what it brings; a method that moves nothing is a line."""
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(8.5, 4.5))
     moved = False
     for method, sizes, values in points(numbers, case, lambda n, m: numbers.score(case, n, m)):
         cost = [numbers.mean(case, n, method, bytes_of_device) for n in sizes]
@@ -74,7 +74,7 @@ def by_cost(numbers, case):
         axes.set_xscale("log")
     styled(axes, f"{case}: cost and log-perplexity (numbers: devices)", "bytes of a device, up and down",
            "log-perplexity (nat/token)")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return figure
 
 
@@ -84,7 +84,7 @@ def by_gap(numbers, case):
     if not rows:
         return None
     all_sizes = numbers.results.devices(case)
-    figure, axes = plt.subplots(figsize=(7, 4.5))
+    figure, axes = plt.subplots(figsize=(8.5, 4.5))
     width = 0.8 / len(rows)
     for i, (method, sizes, values) in enumerate(rows):
         left = [all_sizes.index(n) - 0.4 + (i + 0.5) * width for n in sizes]
@@ -92,7 +92,7 @@ def by_gap(numbers, case):
     axes.axhline(0, color="k", linewidth=0.8)
     axes.set_xticks(range(len(all_sizes)), [str(n) for n in all_sizes])
     styled(axes, f"{case}: gap closed between public text alone and all text", "devices", "gap closed (%)")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return figure
 
 
