@@ -32,6 +32,10 @@ bool ef_local_has_text(const ef_run *run, const ef_population *population, size_
   return tokens - slice_of(run, tokens) >= LEAST_TOKENS;
 }
 
+bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device) {
+  return !population->fails[device] && ef_local_has_text(run, population, device);
+}
+
 ef_recipe ef_local_recipe(const ef_deck *d, const ef_stream *slice) {
   return (ef_recipe){.steps = (size_t)d->federation.steps,
                      .batch = (size_t)d->federation.batch,

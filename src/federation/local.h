@@ -18,5 +18,8 @@ void ef_local_text_free(ef_local_text *text);
 /* True if a device holds enough text to train on, by the index of the tokens: nothing is read. Local. */
 bool ef_local_has_text(const ef_run *run, const ef_population *population, size_t device);
 
+/* True if it takes part at all: it does not fail, by the deck, and has that text. Local. */
+bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device);
+
 /* federation.steps, .lr and so on, with early stopping on `slice`, which is borrowed. Pure. */
 ef_recipe ef_local_recipe(const ef_deck *deck, const ef_stream *slice);

@@ -14,40 +14,29 @@ size_t ef_wire_bytes(const ef_deck *deck, const ef_dims *dims) {
 }
 
 size_t ef_wire_pack(const ef_deck *deck, const ef_model *model, unsigned char *message) {
-  bool half = half_width(deck);
-  size_t n = 0;
+  size_t n = 0, width = ef_wire_number_bytes(deck);
   for (size_t i = 0; i < model->table.count; i++) {
     const ef_tensor *tensor = &model->table.tensors[i];
     const float *x = model->params + tensor->offset;
-    if (!half) {
-      memcpy(message + n, x, tensor->count * sizeof *x);
-      n += tensor->count * sizeof *x;
-      continue;
-    }
-    for (size_t j = 0; j < tensor->count; j++, n += 2) {
-      uint16_t bits = ef_bf16_from_f32(x[j]);
-      memcpy(message + n, &bits, 2);
-    }
+    if (half_width(deck))
+      ef_bf16_pack(tensor->count, x, message + n);
+    else
+      memcpy(message + n, x, tensor->count * width);
+    n += tensor->count * width;
   }
   return n;
 }
 
 void ef_wire_unpack(const ef_deck *deck, const unsigned char *message, ef_model *model) {
-  bool half = half_width(deck);
-  size_t n = 0;
+  size_t n = 0, width = ef_wire_number_bytes(deck);
   for (size_t i = 0; i < model->table.count; i++) {
     const ef_tensor *tensor = &model->table.tensors[i];
     float *x = model->params + tensor->offset;
-    if (!half) {
-      memcpy(x, message + n, tensor->count * sizeof *x);
-      n += tensor->count * sizeof *x;
-      continue;
-    }
-    for (size_t j = 0; j < tensor->count; j++, n += 2) {
-      uint16_t bits;
-      memcpy(&bits, message + n, 2);
-      x[j] = ef_bf16_to_f32(bits);
-    }
+    if (half_width(deck))
+      ef_bf16_unpack(tensor->count, message + n, x);
+    else
+      memcpy(x, message + n, tensor->count * width);
+    n += tensor->count * width;
   }
 }
 

@@ -112,12 +112,12 @@ static ef_status make_means(ef_run *run, const ef_population *population, const 
                             const ef_clusters *clusters, ef_ledger *ledger) {
   for (size_t i = 0; i < clusters->count; i++) {
     ef_part_key key = mean_key(clusters, i);
-    bool root = ef_par_root(run->par), there = root && ef_part_exists(run, &key);
-    EF_TRY(ef_bcast(run->par, 0, &there, sizeof there));
+    bool there;
+    EF_TRY(ef_part_there(run, &key, &there));
     ef_status status = EF_OK;
     if (!there)
       status = stream_mean(run, population, devices, &key, &clusters->clusters[i], ledger);
-    else if (root)
+    else if (ef_par_root(run->par))
       status = restore_ledger(run, &key, &clusters->clusters[i], ledger);
     EF_TRY(ef_agree(run->par, status));
   }

@@ -12,18 +12,13 @@ static ef_status all_text(const ef_run *run, ef_stream *all) {
 }
 
 static ef_status train(ef_run *run, ef_outcome *o, const ef_stream *all) {
-  ef_text_feed text = ef_text_feed_of(run, all, ef_unit(EF_UNIT_TUNE, 0));
-  ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning tuning = {.unit = EF_UNIT_TUNE,
-                      .global = &o->global,
-                      .feed = &feed,
                       .steps = ef_recipe_central_steps(run->deck),
-                      .train_experts = true,
                       .name = "tuning",
-                      .sections = "text,federation,global,eval,fusion,tune,exits,rivals"};
+                      .sections = EF_RIVAL_SECTIONS};
   EF_TRY(ef_starts_make(run, &tuning.start));
-  EF_TRY(ef_tune(run, &tuning, &o->tuned));
-  o->cost = (ef_cost){tuning.steps, tuning.steps, 0, ef_recipe_tokens(run->deck, tuning.steps)};
+  EF_TRY(ef_recipe_train(run, o, all, ef_unit(EF_UNIT_TUNE, 0), &tuning, &o->tuned));
+  o->cost = ef_recipe_cost(run->deck, tuning.steps);
   return EF_OK;
 }
 

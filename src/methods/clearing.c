@@ -16,14 +16,6 @@
 
 /* ---- the profile --------------------------------------------------------------------------------------- */
 
-static ef_status load_shard(const ef_run *run, const char *path, ef_model *shard) {
-  ef_h5 *file = NULL;
-  EF_TRY(ef_h5_open(path, NULL, &file));
-  ef_status status = ef_model_file_shard(file, run->par, shard);
-  ef_h5_close(file);
-  return status == EF_OK ? status : ef_context(status, "%s", path);
-}
-
 /* The thresholds of the deck, which has checked them. `room` has one place for each. */
 static const double *thresholds_of(const ef_deck *deck, double *room, size_t *count) {
   const ef_list *list = &deck->market.thresholds;
@@ -76,7 +68,7 @@ static ef_status profile(ef_run *run, ef_clearing_run *c, ef_workload *w) {
   EF_TRY(ef_checkpoint_newest(run, c->checkpoint, sizeof c->checkpoint));
   EF_TRY(EF_CHECK(c->checkpoint[0], EF_CHECKPOINT, "%s/checkpoint: there is no checkpoint to profile",
                   run->folder));
-  ef_status status = ef_agree(run->par, load_shard(run, c->checkpoint, &shard));
+  ef_status status = ef_agree(run->par, ef_model_load_shard(c->checkpoint, run->par, &shard));
   if (status == EF_OK) status = make_workload(run, &shard, c, w);
   ef_model_free(&shard);
   return status;

@@ -4,8 +4,6 @@
 #include "rivals/rounds.h"
 #include <string.h>
 
-static const char SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
-
 /* Tokens that the devices' steps saw; a round adds as many as it took steps. */
 static size_t tokens_of(const ef_deck *deck, size_t steps) {
   return steps * (size_t)(deck->federation.batch * deck->global.context);
@@ -33,7 +31,7 @@ done:
 }
 
 ef_status ef_global_rounds(ef_run *run, ef_outcome *o, size_t held, bool common) {
-  ef_rounds_plan plan = {.sections = SECTIONS, .held = held, .common = common};
+  ef_rounds_plan plan = {.sections = EF_RIVAL_SECTIONS, .held = held, .common = common};
   ef_cost cost;
   EF_TRY(ef_agree(run->par, ef_outcome_open(run, o)));
   EF_TRY(ef_rounds_check(run, &o->population, held));

@@ -7,7 +7,7 @@
 /* ---- what the deck asks for ---------------------------------------------------------------------------- */
 
 bool ef_plan_trains(const ef_planner *p, size_t device) {
-  return !p->population->fails[device] && ef_local_has_text(p->run, p->population, device);
+  return ef_local_trains(p->run, p->population, device);
 }
 
 bool ef_plan_control(const ef_planner *p) {

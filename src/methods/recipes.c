@@ -2,7 +2,8 @@
 
 #include "fusion/merged.h"
 
-static const char SERVER_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
+const char EF_RIVAL_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
+const char EF_CONTROL_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,control";
 
 static int64_t base_steps(const ef_deck *deck) {
   return deck->federation.rounds * deck->fusion.clusters * deck->fusion.steps;
@@ -47,37 +48,40 @@ size_t ef_recipe_tokens(const ef_deck *deck, size_t steps) {
   return steps * (size_t)(deck->tune.batch * deck->global.context);
 }
 
+ef_cost ef_recipe_cost(const ef_deck *deck, size_t steps) {
+  return (ef_cost){steps, steps, 0, ef_recipe_tokens(deck, steps)};
+}
+
+ef_status ef_recipe_train(ef_run *run, const ef_outcome *o, const ef_stream *text, uint64_t unit,
+                          const ef_tuning *of, ef_tuned *tuned) {
+  ef_text_feed windows = ef_text_feed_of(run, text, unit);
+  ef_feed feed = ef_text_feed_plain(&windows);
+  ef_tuning tuning = *of;
+  tuning.global = &o->global;
+  tuning.feed = &feed;
+  tuning.train_experts = true;
+  return ef_tune(run, &tuning, tuned);
+}
+
 /* What the server could have done with the public text alone. */
 ef_status ef_recipe_public_only(ef_run *run, ef_outcome *o) {
   if (!run->deck->control.public_only) return EF_OK;
-  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_PUBLIC_ONLY, 0));
-  ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning control = {.unit = EF_UNIT_PUBLIC_ONLY,
-                       .global = &o->global,
-                       .feed = &feed,
                        .steps = ef_recipe_control_steps(run->deck),
-                       .train_experts = true,
                        .name = "public only",
-                       .sections = "text,federation,global,eval,fusion,tune,exits,control"};
+                       .sections = EF_CONTROL_SECTIONS};
   EF_TRY(ef_starts_make(run, &control.start));
-  return ef_tune(run, &control, &o->public_only);
+  return ef_recipe_train(run, o, &run->public_text, ef_unit(EF_UNIT_PUBLIC_ONLY, 0), &control,
+                         &o->public_only);
 }
 
 static ef_status train_server(ef_run *run, ef_outcome *o, size_t steps, ef_part_key *key, ef_cost *cost) {
-  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_SERVER, 0));
-  ef_feed feed = ef_text_feed_plain(&text);
-  ef_tuning tuning = {.unit = EF_UNIT_SERVER,
-                      .start = *key,
-                      .global = &o->global,
-                      .feed = &feed,
-                      .steps = steps,
-                      .train_experts = true,
-                      .name = "server",
-                      .sections = SERVER_SECTIONS};
+  ef_tuning tuning = {
+      .unit = EF_UNIT_SERVER, .start = *key, .steps = steps, .name = "server", .sections = EF_RIVAL_SECTIONS};
   ef_tuned tuned = {0};
-  ef_status status = ef_tune(run, &tuning, &tuned);
+  ef_status status = ef_recipe_train(run, o, &run->public_text, ef_unit(EF_UNIT_SERVER, 0), &tuning, &tuned);
   *key = ef_tuning_part(&tuning);
-  *cost = (ef_cost){steps, steps, 0, ef_recipe_tokens(run->deck, steps)};
+  *cost = ef_recipe_cost(run->deck, steps);
   if (status == EF_OK) status = ef_outcome_stage(run, o, tuned.after, cost, "server");
   ef_tuned_free(&tuned);
   return status;
@@ -95,18 +99,13 @@ ef_status ef_recipe_server(ef_run *run, ef_outcome *o, size_t last, ef_part_key 
 ef_status ef_recipe_final(ef_run *run, ef_outcome *o, const ef_part_key *start, const ef_cost *cost,
                           const float *lineage) {
   size_t steps = ef_recipe_final_steps(run->deck);
-  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
-  ef_feed feed = ef_text_feed_plain(&text);
   ef_tuning tuning = {.unit = EF_UNIT_TUNE,
                       .start = *start,
-                      .global = &o->global,
-                      .feed = &feed,
                       .steps = steps,
-                      .train_experts = true,
                       .lineage = lineage,
                       .name = "tuning",
-                      .sections = SERVER_SECTIONS};
-  EF_TRY(ef_tune(run, &tuning, &o->tuned));
+                      .sections = EF_RIVAL_SECTIONS};
+  EF_TRY(ef_recipe_train(run, o, &run->public_text, ef_unit(EF_UNIT_TUNE, 0), &tuning, &o->tuned));
   o->cost = *cost;
   o->cost.total_steps += steps;
   o->cost.sequential_steps += steps;

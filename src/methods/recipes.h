@@ -26,6 +26,17 @@ size_t ef_recipe_control_steps(const ef_deck *deck);
 /* Tokens of `steps` steps of a global model on the server. Pure. */
 size_t ef_recipe_tokens(const ef_deck *deck, size_t steps);
 
+/* What stands behind a global model that took `steps` of them, and nothing else. Pure. */
+ef_cost ef_recipe_cost(const ef_deck *deck, size_t steps);
+
+/* Sections of the deck behind the server's trainings of the other methods, and behind the control. */
+extern const char EF_RIVAL_SECTIONS[], EF_CONTROL_SECTIONS[];
+
+/* Trains the whole global model on windows of `text`, from the random stream of `unit`, by cross-entropy
+ * alone; `of` says the rest: unit, start, steps, name, sections, lineage. Collective. */
+ef_status ef_recipe_train(ef_run *run, const ef_outcome *outcome, const ef_stream *text, uint64_t unit,
+                          const ef_tuning *of, ef_tuned *tuned);
+
 /* The control public_only, if the deck asks for it: as many steps as DeepFusion's server takes in all, or
  * control.public_steps. Needs ef_base_start. Collective. */
 ef_status ef_recipe_public_only(ef_run *run, ef_outcome *outcome);

@@ -6,26 +6,13 @@
 
 static const char GROUP[] = "/validation";
 
-static ef_status write_vector(ef_h5 *out, const char *name, ef_h5_type type, size_t n,
-                              const char *description, const char *units, const void *data) {
-  char path[64];
-  snprintf(path, sizeof path, "%s/%s", GROUP, name);
-  ef_h5_array array = {.path = path,
-                       .type = type,
-                       .rank = 1,
-                       .shape = {n},
-                       .description = description,
-                       .units = units,
-                       .dims = "document"};
-  return ef_h5_write(out, &array, data);
-}
-
 static ef_status write_nll(ef_h5 *out, const ef_documents *d) {
   double *values = NULL;
   EF_TRY(EF_NEW(values, d->count));
   for (size_t i = 0; i < d->count; i++) values[i] = d->quality[i].nll;
-  ef_status status = write_vector(out, "nll", EF_H5_F64, d->count,
-                                  "negative log-likelihood of the document's scored tokens", "nat", values);
+  ef_status status =
+      ef_h5_write_vector(out, "/validation/nll", EF_H5_F64, d->count, "document",
+                         "negative log-likelihood of the document's scored tokens", "nat", values);
   ef_free(values);
   return status;
 }
@@ -35,11 +22,11 @@ static ef_status write_counts(ef_h5 *out, const ef_documents *d) {
   ef_status status = EF_OK;
   EF_GO(EF_NEW(values, d->count));
   for (size_t i = 0; i < d->count; i++) values[i] = (int64_t)d->quality[i].tokens;
-  EF_GO(write_vector(out, "tokens", EF_H5_I64, d->count, "scored tokens: all but the first, BOS", "token",
-                     values));
+  EF_GO(ef_h5_write_vector(out, "/validation/tokens", EF_H5_I64, d->count, "document",
+                           "scored tokens: all but the first, BOS", "token", values));
   for (size_t i = 0; i < d->count; i++) values[i] = (int64_t)d->quality[i].hits;
-  EF_GO(write_vector(out, "hits", EF_H5_I64, d->count, "scored tokens that the model held most likely",
-                     "token", values));
+  EF_GO(ef_h5_write_vector(out, "/validation/hits", EF_H5_I64, d->count, "document",
+                           "scored tokens that the model held most likely", "token", values));
 done:
   ef_free(values);
   return status;
@@ -64,11 +51,11 @@ ef_status ef_report_write_documents(const ef_report *r, ef_h5 *out) {
   if (d->count == 0) return EF_OK;
   EF_TRY(write_nll(out, d));
   EF_TRY(write_counts(out, d));
-  EF_TRY(write_vector(out, "document", EF_H5_I64, d->count, "number of the document in the token file", "1",
-                      d->number));
-  EF_TRY(write_vector(out, "domain", EF_H5_I64, d->count,
-                      "number of the document's domain, a line of the attribute domains, from 0", "1",
-                      d->domain));
+  EF_TRY(ef_h5_write_vector(out, "/validation/document", EF_H5_I64, d->count, "document",
+                            "number of the document in the token file", "1", d->number));
+  EF_TRY(ef_h5_write_vector(out, "/validation/domain", EF_H5_I64, d->count, "document",
+                            "number of the document's domain, a line of the attribute domains, from 0", "1",
+                            d->domain));
   EF_TRY(write_names(out, r->run->tokens.domains, r->domains));
   return ef_h5_set_nxdata(out, GROUP, "nll", "document", "validation text by document");
 }

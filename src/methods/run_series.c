@@ -11,18 +11,6 @@
 
 enum { PATH_BYTES = 4096 };
 
-static ef_status write_vector(ef_h5 *file, const char *path, ef_h5_type type, size_t n, const char *dims,
-                              const char *description, const char *units, const void *data) {
-  ef_h5_array array = {.path = path,
-                       .type = type,
-                       .rank = 1,
-                       .shape = {n},
-                       .description = description,
-                       .units = units,
-                       .dims = dims};
-  return ef_h5_write(file, &array, data);
-}
-
 /* ---- losses of the trained units ---------------------------------------------------------------------- */
 
 static const char *const descriptions[EF_HISTORY_COLUMNS] = {
@@ -44,7 +32,8 @@ static ef_status write_columns(ef_h5 *out, const char *group, const ef_history *
   for (size_t c = 0; c < EF_HISTORY_COLUMNS; c++) {
     if (!read_column(history, c, values)) continue;
     snprintf(path, sizeof path, "%s/%s", group, ef_history_name(c));
-    EF_TRY(write_vector(out, path, EF_H5_F32, history->count, "step", descriptions[c], "nat/token", values));
+    EF_TRY(ef_h5_write_vector(out, path, EF_H5_F32, history->count, "step", descriptions[c], "nat/token",
+                              values));
   }
   return EF_OK;
 }
@@ -55,7 +44,8 @@ static ef_status write_steps(ef_h5 *out, const char *group, size_t count) {
   EF_TRY(EF_NEW(steps, count));
   for (size_t s = 0; s < count; s++) steps[s] = (int64_t)s + 1;
   snprintf(path, sizeof path, "%s/step", group);
-  ef_status status = write_vector(out, path, EF_H5_I64, count, "step", "optimiser step, from 1", "1", steps);
+  ef_status status =
+      ef_h5_write_vector(out, path, EF_H5_I64, count, "step", "optimiser step, from 1", "1", steps);
   ef_free(steps);
   return status;
 }
@@ -179,11 +169,12 @@ static ef_status write_clients(const ef_report *r, ef_h5 *out) {
   EF_TRY(EF_NEW(values, N));
   ef_status status = EF_OK;
   for (size_t n = 0; n < N; n++) values[n] = (int64_t)n;
-  EF_GO(write_vector(out, "/clients/device", EF_H5_I64, N, "device", "number of the device", "1", values));
+  EF_GO(ef_h5_write_vector(out, "/clients/device", EF_H5_I64, N, "device", "number of the device", "1",
+                           values));
   for (client_field f = UP; f < CLIENT_FIELDS; f++) {
     for (size_t n = 0; n < N; n++) values[n] = client_value(o, f, n);
-    EF_GO(write_vector(out, client_fields[f].path, EF_H5_I64, N, "device", client_fields[f].description,
-                       client_fields[f].units, values));
+    EF_GO(ef_h5_write_vector(out, client_fields[f].path, EF_H5_I64, N, "device", client_fields[f].description,
+                             client_fields[f].units, values));
   }
   EF_GO(ef_h5_set_nxdata(out, "/clients", "up_bytes", "device", "traffic of each device"));
 done:

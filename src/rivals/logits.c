@@ -119,26 +119,11 @@ static layout layout_of(const ef_logit_set *set, bool half) {
   return at;
 }
 
-static void pack_half(size_t count, const float *x, unsigned char *message) {
-  for (size_t i = 0; i < count; i++) {
-    uint16_t bits = ef_bf16_from_f32(x[i]);
-    memcpy(message + i * sizeof bits, &bits, sizeof bits);
-  }
-}
-
-static void unpack_half(size_t count, const unsigned char *message, float *x) {
-  for (size_t i = 0; i < count; i++) {
-    uint16_t bits;
-    memcpy(&bits, message + i * sizeof bits, sizeof bits);
-    x[i] = ef_bf16_to_f32(bits);
-  }
-}
-
 size_t ef_logit_set_pack(const ef_logit_set *set, bool half, unsigned char *message) {
   layout at = layout_of(set, half);
   if (!message) return at.bytes;
   if (half) {
-    pack_half(set->tokens * set->k, set->logit, message);
+    ef_bf16_pack(set->tokens * set->k, set->logit, message);
   } else {
     memcpy(message, set->logit, at.index);
   }
@@ -150,7 +135,7 @@ size_t ef_logit_set_pack(const ef_logit_set *set, bool half, unsigned char *mess
 void ef_logit_set_unpack(const unsigned char *message, bool half, ef_logit_set *set) {
   layout at = layout_of(set, half);
   if (half) {
-    unpack_half(set->tokens * set->k, message, set->logit);
+    ef_bf16_unpack(set->tokens * set->k, message, set->logit);
   } else {
     memcpy(set->logit, message, at.index);
   }

@@ -19,7 +19,7 @@ ef_status ef_rounds_check(const ef_run *run, const ef_population *population, si
                   "rivals.experts (%zu) must be at least global.top_k (%zu), the experts of one token", held,
                   K));
   for (size_t n = 0; n < population->devices; n++) {
-    able += !population->fails[n] && ef_local_has_text(run, population, n);
+    able += ef_local_trains(run, population, n);
   }
   return EF_CHECK(
       able > 0, EF_DECK,
@@ -84,15 +84,15 @@ static ef_status restore(ef_round *r) {
 
 static ef_status run_round(ef_round *r) {
   ef_part_key key = ef_round_key(r, r->number);
-  bool root = ef_par_root(r->run->par), there = root && ef_part_exists(r->run, &key);
-  EF_TRY(ef_bcast(r->run->par, 0, &there, sizeof there));
+  bool there;
+  EF_TRY(ef_part_there(r->run, &key, &there));
   if (there) {
     EF_TRY(restore(r));
   } else {
     EF_TRY(ef_round_train(r));
     EF_TRY(ef_round_average(r));
   }
-  if (root) forget_uploads(r);
+  if (ef_par_root(r->run->par)) forget_uploads(r);
   return EF_OK;
 }
 

@@ -200,10 +200,7 @@ ef_status ef_round_train(ef_round *r) {
   double *cost = NULL;
   ef_status status = EF_OK;
   EF_GO(ef_agree(r->run->par, EF_NEW(cost, N)));
-  for (size_t n = 0; n < N; n++) {
-    bool trains = !r->population->fails[n] && ef_local_has_text(r->run, r->population, n);
-    cost[n] = trains ? 1.0 : 0.0;
-  }
+  for (size_t n = 0; n < N; n++) cost[n] = ef_local_trains(r->run, r->population, n) ? 1.0 : 0.0;
   ef_phase phase = {r->name, N, cost, r->owner, r, run_device, EF_ON_DEVICES};
   EF_GO(ef_phase_run(r->run, &phase));
   EF_GO(ef_records_share(r->run, &records, N, r->owner));

@@ -1,7 +1,7 @@
 #include "rivals/transfer_internal.h"
 
 #include "base/memory.h"
-#include <string.h>
+#include "federation/wire.h"
 
 const char EF_TRANSFER_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
 
@@ -71,7 +71,7 @@ ef_status ef_transfer_open(ef_run *run, const ef_population *population, ef_devi
                      .ledger = ledger,
                      .recipe = {.B = (size_t)d->eval.batch,
                                 .k = (size_t)d->rivals.top_k,
-                                .half = strcmp(d->federation.wire, "bfloat16") == 0}};
+                                .half = ef_wire_number_bytes(d) == 2}};
   ef_status status = ef_agree(run->par, create(t));
   if (status != EF_OK) ef_transfer_close(t);
   return status;

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "par/tags.h"
+#include "federation/wire.h"
 #include "train/events.h"
 #include "train/model_file.h"
 
@@ -11,15 +11,6 @@
 static ef_status write_set(void *ctx, ef_h5 *file) {
   const ef_logit_set *set = ctx;
   return ef_logit_set_write(file, set);
-}
-
-/* The shard of this rank of the global model in a file. */
-static ef_status load_shard(const ef_transfer *t, const char *path, ef_model *shard) {
-  ef_h5 *file = NULL;
-  EF_TRY(ef_h5_open(path, NULL, &file));
-  ef_status status = ef_model_file_shard(file, t->run->par, shard);
-  ef_h5_close(file);
-  return status == EF_OK ? EF_OK : ef_context(status, "%s", path);
 }
 
 /* Logits are made by a forward pass over all windows: work, though nothing is trained. */
@@ -35,7 +26,7 @@ static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const c
   ef_model shard = {0};
   ef_logit_set set = {0};
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, load_shard(t, path, &shard)));
+  EF_GO(ef_agree(run->par, ef_model_load_shard(path, run->par, &shard)));
   EF_GO(ef_logit_set_make(run->par, run->kernels, &shard, &t->samples, &t->recipe, &set));
   EF_GO(
       ef_agree(run->par, root ? ef_part_write(run, key, false, &(ef_part_content){&set, write_set}) : EF_OK));
@@ -49,8 +40,8 @@ done:
 
 ef_status ef_transfer_server_set(ef_transfer *t, size_t round, const char *path) {
   ef_part_key key = ef_transfer_server_key(t, round);
-  bool there = ef_par_root(t->run->par) && ef_part_exists(t->run, &key);
-  EF_TRY(ef_bcast(t->run->par, 0, &there, sizeof there));
+  bool there;
+  EF_TRY(ef_part_there(t->run, &key, &there));
   return there ? EF_OK : make_server_set(t, &key, path);
 }
 
@@ -118,19 +109,16 @@ static ef_h5_array bytes_array(const ef_transfer *t) {
 /* A round's way up under way. */
 typedef struct gathering {
   ef_transfer *transfer;
-  size_t round, bytes;    /* of a message */
-  unsigned char *message; /* owned, as all below */
-  ef_logit_set sent, best;
-  int32_t *winner; /* (windows) */
-  int64_t *came;   /* (N) bytes */
+  size_t round, device;    /* whose message is under way */
+  ef_logit_set sent, best; /* owned, as all below */
+  int32_t *winner;         /* (windows) */
+  int64_t *came;           /* (N) bytes */
 } gathering;
 
 static ef_status begin(gathering *g) {
   ef_transfer *t = g->transfer;
   ef_part_key server = ef_transfer_server_key(t, g->round);
   EF_TRY(ef_logit_set_create(&t->samples, t->recipe.k, &g->sent));
-  g->bytes = ef_logit_set_pack(&g->sent, t->recipe.half, NULL);
-  EF_TRY(EF_NEW(g->message, g->bytes));
   if (!ef_par_root(t->run->par)) return EF_OK;
   EF_TRY(EF_NEW(g->winner, t->samples.windows));
   EF_TRY(EF_NEW(g->came, t->devices->count));
@@ -141,35 +129,36 @@ static ef_status begin(gathering *g) {
 static void release(gathering *g) {
   ef_logit_set_free(&g->sent);
   ef_logit_set_free(&g->best);
-  ef_free(g->message);
   ef_free(g->winner);
   ef_free(g->came);
 }
 
 /* The owner's side: the set of its part becomes the message. */
-static ef_status fill_message(gathering *g, size_t device) {
+static ef_status fill_message(void *ctx, unsigned char *message) {
+  gathering *g = ctx;
   ef_transfer *t = g->transfer;
-  ef_part_key key = ef_transfer_set_key(t, g->round, device);
+  ef_part_key key = ef_transfer_set_key(t, g->round, g->device);
   ef_h5 *file = NULL;
   EF_TRY(ef_part_open(t->run, &key, false, &file));
   ef_status status = ef_logit_set_read(file, &g->sent);
   ef_h5_close(file);
-  if (status == EF_OK) ef_logit_set_pack(&g->sent, t->recipe.half, g->message);
+  if (status == EF_OK) ef_logit_set_pack(&g->sent, t->recipe.half, message);
   return status;
 }
 
 static ef_status take(gathering *g, size_t device) {
   ef_transfer *t = g->transfer;
-  ef_par *par = t->run->par;
-  int owner = t->owner[device];
-  EF_TRY(ef_agree(par, par->rank == owner ? fill_message(g, device) : EF_OK));
-  if (par->rank == owner && owner != 0) EF_TRY(ef_send(par, 0, EF_TAG_LOGITS, g->message, g->bytes));
-  if (par->rank != 0) return EF_OK;
-  if (owner != 0) EF_TRY(ef_recv(par, owner, EF_TAG_LOGITS, g->message, g->bytes));
-  ef_ledger_count(t->ledger, device, EF_UP, EF_MSG_LOGITS, g->bytes);
-  g->came[device] = (int64_t)g->bytes;
-  ef_logit_set_unpack(g->message, t->recipe.half, &g->sent);
-  ef_logits_choose(&t->samples, &g->sent, (int32_t)device, &g->best, g->winner);
+  ef_wire_source source = {g, fill_message, ef_logit_set_pack(&g->sent, t->recipe.half, NULL)};
+  unsigned char *message = NULL;
+  g->device = device;
+  EF_TRY(ef_wire_collect(t->run, t->owner[device], &source, &message));
+  if (ef_par_root(t->run->par)) {
+    ef_ledger_count(t->ledger, device, EF_UP, EF_MSG_LOGITS, source.bytes);
+    g->came[device] = (int64_t)source.bytes;
+    ef_logit_set_unpack(message, t->recipe.half, &g->sent);
+    ef_logits_choose(&t->samples, &g->sent, (int32_t)device, &g->best, g->winner);
+  }
+  ef_free(message);
   return EF_OK;
 }
 
@@ -218,11 +207,11 @@ done:
 ef_status ef_transfer_targets(ef_transfer *t, size_t round) {
   ef_par *par = t->run->par;
   ef_part_key key = ef_transfer_targets_key(round);
-  bool root = ef_par_root(par), there = root && ef_part_exists(t->run, &key);
-  EF_TRY(ef_bcast(par, 0, &there, sizeof there));
+  bool there;
+  EF_TRY(ef_part_there(t->run, &key, &there));
   for (size_t n = 0; n < t->devices->count; n++) t->rounds[n] += ef_transfer_part_of(t, n);
   if (!there) return gather(t, round);
-  return ef_agree(par, root ? restore_ledger(t, &key) : EF_OK);
+  return ef_agree(par, ef_par_root(par) ? restore_ledger(t, &key) : EF_OK);
 }
 
 ef_status ef_transfer_load_targets(const ef_transfer *t, size_t round, ef_logit_set *set, int32_t *winner) {

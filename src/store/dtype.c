@@ -56,6 +56,21 @@ uint16_t ef_bf16_from_f32(float x) {
 
 float ef_bf16_to_f32(uint16_t bits) { return float_of((uint32_t)bits << 16); }
 
+void ef_bf16_pack(size_t n, const float *x, unsigned char *message) {
+  for (size_t i = 0; i < n; i++) {
+    uint16_t bits = ef_bf16_from_f32(x[i]);
+    memcpy(message + i * sizeof bits, &bits, sizeof bits);
+  }
+}
+
+void ef_bf16_unpack(size_t n, const unsigned char *message, float *x) {
+  for (size_t i = 0; i < n; i++) {
+    uint16_t bits;
+    memcpy(&bits, message + i * sizeof bits, sizeof bits);
+    x[i] = ef_bf16_to_f32(bits);
+  }
+}
+
 uint16_t ef_f16_from_f32(float x) {
   uint32_t bits = bits_of(x), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));

@@ -57,6 +57,9 @@ typedef struct ef_h5_array {
 
 /* Writes a whole array. In a collective file exactly one rank passes data, the others NULL. */
 ef_status ef_h5_write(ef_h5 *file, const ef_h5_array *array, const void *data);
+/* The same for n numbers in a row. */
+ef_status ef_h5_write_vector(ef_h5 *file, const char *path, ef_h5_type type, size_t n, const char *dims,
+                             const char *description, const char *units, const void *data);
 
 /* Attributes of an object that exists ("/" for the file, a group or a dataset). A group is made if missing.
  * Texts up to 60 kB (longer is EF_FAULT). Collective in a collective file, equal values on all ranks. */

@@ -62,5 +62,8 @@ bool ef_dtype_find(const char *name, ef_dtype *dtype);
 /* float32 to bfloat16 bits, nearest even (NaN stays NaN), and back; the same for IEEE half. Local. */
 uint16_t ef_bf16_from_f32(float x);
 float ef_bf16_to_f32(uint16_t bits);
+/* n numbers as bfloat16 in a message of 2 n bytes, anywhere in memory, and back. Local. */
+void ef_bf16_pack(size_t n, const float *x, unsigned char *message);
+void ef_bf16_unpack(size_t n, const unsigned char *message, float *x);
 uint16_t ef_f16_from_f32(float x);
 float ef_f16_to_f32(uint16_t bits);

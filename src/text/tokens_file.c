@@ -38,25 +38,13 @@ static ef_status split_names(char *text, size_t bytes, char ***names, size_t *co
 
 /* ---- writing ------------------------------------------------------------------------------------------ */
 
-static ef_status write_list(ef_h5 *file, const char *path, ef_h5_type type, size_t count,
-                            const char *description, const char *units, const char *dims, const void *data) {
-  ef_h5_array array = {.path = path,
-                       .type = type,
-                       .rank = 1,
-                       .shape = {count},
-                       .description = description,
-                       .units = units,
-                       .dims = dims};
-  return ef_h5_write(file, &array, data);
-}
-
 static ef_status write_names(ef_h5 *file, const char *path, const char *description, char *const *names,
                              size_t count, XXH3_state_t *sum) {
   char *text = NULL;
   size_t bytes;
   EF_TRY(join_names(names, count, &text, &bytes));
   XXH3_128bits_update(sum, text, bytes);
-  ef_status status = write_list(file, path, EF_H5_U8, bytes, description, "1", "byte", text);
+  ef_status status = ef_h5_write_vector(file, path, EF_H5_U8, bytes, "byte", description, "1", text);
   ef_free(text);
   return status;
 }
@@ -81,8 +69,8 @@ static ef_status write_lists(ef_h5 *file, const ef_tokens *t, const int32_t *ids
       {"/tokenizer", EF_H5_U8, model_bytes, 1, "SentencePiece model file", "1", "byte", model},
   };
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
-    EF_TRY(write_list(file, lists[i].path, lists[i].type, lists[i].count, lists[i].description,
-                      lists[i].units, lists[i].dims, lists[i].data));
+    EF_TRY(ef_h5_write_vector(file, lists[i].path, lists[i].type, lists[i].count, lists[i].dims,
+                              lists[i].description, lists[i].units, lists[i].data));
     XXH3_128bits_update(sum, lists[i].data, lists[i].count * lists[i].bytes);
   }
   EF_TRY(write_names(file, "/domains", "names of the domains, one a line", t->domains, t->domain_count, sum));

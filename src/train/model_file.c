@@ -159,6 +159,14 @@ ef_status ef_model_file_shard(ef_h5 *file, const ef_par *par, ef_model *shard) {
   return ef_model_file_read(file, shard);
 }
 
+ef_status ef_model_load_shard(const char *path, const ef_par *par, ef_model *shard) {
+  ef_h5 *file = NULL;
+  EF_TRY(ef_h5_open(path, NULL, &file));
+  ef_status status = ef_model_file_shard(file, par, shard);
+  ef_h5_close(file);
+  return status == EF_OK ? EF_OK : ef_context(status, "%s", path);
+}
+
 ef_status ef_model_file_source(ef_h5 *file, const ef_table *table, ef_model_source *source) {
   *source = (ef_model_source){0};
   ef_status status;

@@ -50,6 +50,8 @@ ef_status ef_model_file_read(ef_h5 *file, ef_model *model);
 /* Makes and reads this rank's shard of the model in a file: the shared tensors and the experts
  * ef_block_first(E, size, rank) on. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_model_file_shard(ef_h5 *file, const ef_par *par, ef_model *shard);
+/* The same of the file at PATH, of any kind; errors name it. Local. */
+ef_status ef_model_load_shard(const char *path, const ef_par *par, ef_model *shard);
 /* What it carries beside; `table` is that of the model. Local. */
 ef_status ef_model_file_source(ef_h5 *file, const ef_table *table, ef_model_source *source);
 

@@ -110,6 +110,11 @@ bool ef_part_usable(const ef_run *run, const ef_part_key *key, bool partial) {
 
 bool ef_part_exists(const ef_run *run, const ef_part_key *key) { return ef_part_usable(run, key, false); }
 
+ef_status ef_part_there(const ef_run *run, const ef_part_key *key, bool *there) {
+  *there = ef_par_root(run->par) && ef_part_exists(run, key);
+  return ef_bcast(run->par, 0, there, sizeof *there);
+}
+
 void ef_part_forget(const ef_run *run, const ef_part_key *key) {
   char path[PATH_BYTES];
   ef_part_path(run, key, true, path, sizeof path);

@@ -25,6 +25,8 @@ void ef_part_path(const ef_run *run, const ef_part_key *key, bool partial, char 
 /* True if the part is there, whole, and of this identity. A damaged or foreign file is warned about and does
  * not count. Local. */
 bool ef_part_exists(const ef_run *run, const ef_part_key *key);
+/* The same as the root sees it, on all ranks. Collective. */
+ef_status ef_part_there(const ef_run *run, const ef_part_key *key, bool *there);
 /* The same for the partial state. Local. */
 bool ef_part_usable(const ef_run *run, const ef_part_key *key, bool partial);
 
