@@ -175,8 +175,9 @@ typedef struct ef_kernels {
    * kl. */
   void (*ofa)(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
               const int32_t *targets, float scale, float *losses, float *dlogits);
-  /* y (R,V) = log softmax(x / tau); y may be x. */
-  void (*log_softmax)(size_t R, size_t V, float tau, const float *x, float *y);
+  /* y (R,V) += weight * softmax(x): one part of a mixture. x is used up: what it holds afterwards is
+   * undefined. */
+  void (*mix_softmax)(size_t R, size_t V, float weight, float *x, float *y);
 
   /* ---- optimiser ------------------------------------------------------------------------------------- */
 

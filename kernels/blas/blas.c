@@ -43,7 +43,7 @@ const ef_kernels *ef_kernels_blas(void) {
       .kl = ef_blas_kl,
       .kl_topk = ef_blas_kl_topk,
       .ofa = ef_blas_ofa,
-      .log_softmax = ef_blas_log_softmax,
+      .mix_softmax = ef_blas_mix_softmax,
       .adamw = ef_blas_adamw,
   };
   return &table;

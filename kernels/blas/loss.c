@@ -1,4 +1,4 @@
-/* Softmax cross-entropy fused with its gradient, and log softmax. */
+/* Softmax cross-entropy fused with its gradient, and mixtures of softmax. */
 #include "ops.h"
 #include "softmax.h"
 
@@ -45,12 +45,9 @@ void ef_blas_cross_entropy(size_t R, size_t V, const float *logits, const int32_
   }
 }
 
-void ef_blas_log_softmax(size_t R, size_t V, float tau, const float *x, float *y) {
-  float rate = 1.0f / tau;
+void ef_blas_mix_softmax(size_t R, size_t V, float weight, float *x, float *y) {
   for (size_t r = 0; r < R; r++, x += V, y += V) {
-    float top = ef_max(V, x);
-    float log_sum = (float)log(ef_exp_sum(V, x, top, rate));
-#pragma omp simd
-    for (size_t i = 0; i < V; i++) y[i] = rate * (x[i] - top) - log_sum;
+    ef_exp_row(V, x, ef_max(V, x), 1.0f, x);
+    ef_blas_axpy(V, (float)((double)weight / (double)ef_sum(V, x)), x, y);
   }
 }

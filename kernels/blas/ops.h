@@ -75,7 +75,7 @@ void ef_blas_moe_gather_backward(size_t R, size_t K, size_t D, const int32_t *po
 /* loss.c */
 void ef_blas_cross_entropy(size_t R, size_t V, const float *logits, const int32_t *targets, float scale,
                            float *losses, uint8_t *hits, float *dlogits);
-void ef_blas_log_softmax(size_t R, size_t V, float tau, const float *x, float *y);
+void ef_blas_mix_softmax(size_t R, size_t V, float weight, float *x, float *y);
 
 /* distill.c */
 void ef_blas_kl(size_t R, size_t V, float tau, const float *teacher, const float *student,

@@ -104,9 +104,9 @@ void ef_ref_ofa(size_t R, size_t V, float tau, float epsilon, const float *teach
   }
 }
 
-void ef_ref_log_softmax(size_t R, size_t V, float tau, const float *x, float *y) {
+void ef_ref_mix_softmax(size_t R, size_t V, float weight, float *x, float *y) {
   for (size_t r = 0; r < R; r++) {
-    double lse = log_sum_exp(V, tau, x + r * V);
-    for (size_t i = r * V; i < (r + 1) * V; i++) y[i] = (float)(x[i] / (double)tau - lse);
+    double lse = log_sum_exp(V, 1.0f, x + r * V);
+    for (size_t i = r * V; i < (r + 1) * V; i++) y[i] += (float)((double)weight * exp((double)x[i] - lse));
   }
 }

@@ -39,7 +39,7 @@ static const ef_kernels table = {
     .kl = ef_ref_kl,
     .kl_topk = ef_ref_kl_topk,
     .ofa = ef_ref_ofa,
-    .log_softmax = ef_ref_log_softmax,
+    .mix_softmax = ef_ref_mix_softmax,
     .adamw = ef_ref_adamw,
 };
 

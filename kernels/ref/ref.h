@@ -88,7 +88,7 @@ void ef_ref_kl_topk(size_t R, size_t V, size_t k, float tau, const int32_t *inde
                     const float *student, const int32_t *targets, float scale, float *losses, float *dlogits);
 void ef_ref_ofa(size_t R, size_t V, float tau, float epsilon, const float *teacher, const float *student,
                 const int32_t *targets, float scale, float *losses, float *dlogits);
-void ef_ref_log_softmax(size_t R, size_t V, float tau, const float *x, float *y);
+void ef_ref_mix_softmax(size_t R, size_t V, float weight, float *x, float *y);
 
 /* adamw.c */
 void ef_ref_adamw(const ef_adamw *o, size_t n, float *p, const float *g, float *m, float *v);

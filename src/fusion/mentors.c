@@ -1,20 +1,48 @@
 #include "fusion/mentors.h"
 
 #include "base/memory.h"
+#include "federation/device.h"
 #include "train/units.h"
 #include <math.h>
 #include <string.h>
 
 enum { ROWS = 32 }; /* of a block of logits */
 
-/* A proxy whose weight on a window is below this says nothing about it. */
+/* A teacher whose weight on a window is below this says nothing about it. */
 static const double LEAST_WEIGHT = 1e-6;
 
 static void mixture_logits(void *ctx, size_t row, size_t rows, float *out);
 
+bool ef_mentors_are_uploads(const ef_deck *deck) { return strcmp(deck->tune.teachers, "uploads") == 0; }
+
+static size_t count_of(const ef_deck *deck, const ef_clusters *clusters) {
+  size_t members = 0;
+  for (size_t i = 0; i < clusters->count; i++) members += clusters->clusters[i].members;
+  return ef_mentors_are_uploads(deck) ? members : clusters->count;
+}
+
+/* The uploads of the last round, cluster by cluster. */
+static ef_status load_uploads(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                              ef_model *models) {
+  size_t first = clusters->round * population->devices;
+  for (size_t i = 0; i < clusters->count; i++) {
+    const ef_cluster *c = &clusters->clusters[i];
+    for (size_t m = 0; m < c->members; m++)
+      EF_TRY(ef_device_load(run, population, first + c->devices[m], models++));
+  }
+  return EF_OK;
+}
+
+static ef_status load_proxies(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
+                              ef_model *models) {
+  for (size_t i = 0; i < clusters->count; i++)
+    EF_TRY(ef_proxy_load(run, population, clusters, i, &models[i]));
+  return EF_OK;
+}
+
 ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
                             size_t B, size_t T, ef_mentors *m) {
-  *m = (ef_mentors){.count = clusters->count,
+  *m = (ef_mentors){.count = count_of(run->deck, clusters),
                     .B = B,
                     .T = T,
                     .V = run->tokens.vocabulary,
@@ -22,14 +50,15 @@ ef_status ef_mentors_create(const ef_run *run, const ef_population *population, 
                     .kernels = run->kernels,
                     .teacher = {.ctx = m, .logits = mixture_logits}};
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(m->proxies, m->count));
+  EF_GO(EF_NEW(m->models, m->count));
   EF_GO(EF_NEW(m->passes, m->count));
   EF_GO(EF_NEW(m->row_losses, B * T));
   EF_GO(EF_NEW(m->weights, B * m->count));
   EF_GO(EF_NEW(m->scratch, ROWS * m->V));
+  EF_GO(ef_mentors_are_uploads(run->deck) ? load_uploads(run, population, clusters, m->models)
+                                          : load_proxies(run, population, clusters, m->models));
   for (size_t i = 0; i < m->count; i++) {
-    EF_GO(ef_proxy_load(run, population, clusters, i, &m->proxies[i]));
-    EF_GO(ef_pass_create(&m->proxies[i].dims, run->kernels, EF_PASS_EVAL, B, T, false, NULL, &m->passes[i]));
+    EF_GO(ef_pass_create(&m->models[i].dims, run->kernels, EF_PASS_EVAL, B, T, false, NULL, &m->passes[i]));
   }
 done:
   if (status != EF_OK) ef_mentors_free(m);
@@ -38,10 +67,10 @@ done:
 
 void ef_mentors_free(ef_mentors *m) {
   for (size_t i = 0; i < m->count; i++) {
-    if (m->proxies) ef_model_free(&m->proxies[i]);
+    if (m->models) ef_model_free(&m->models[i]);
     if (m->passes) ef_pass_free(m->passes[i]);
   }
-  ef_free(m->proxies);
+  ef_free(m->models);
   ef_free(m->passes);
   ef_free(m->row_losses);
   ef_free(m->weights);
@@ -62,10 +91,10 @@ static void weigh(ef_mentors *m) {
 
 ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *targets) {
   for (size_t i = 0; i < m->count; i++) {
-    EF_TRY(ef_forward(m->passes[i], &m->proxies[i], ids, m->B, m->T));
+    EF_TRY(ef_forward(m->passes[i], &m->models[i], ids, m->B, m->T));
     ef_loss_spec spec = {.targets = targets, .tau = 1.0f};
     ef_loss_sums sums = {0};
-    ef_loss(m->passes[i], &m->proxies[i], &spec, NULL, NULL, m->row_losses, &sums);
+    ef_loss(m->passes[i], &m->models[i], &spec, NULL, NULL, m->row_losses, &sums);
     for (size_t b = 0; b < m->B; b++) {
       double loss = 0.0;
       for (size_t t = 0; t < m->T; t++) loss += (double)m->row_losses[b * m->T + t];
@@ -76,19 +105,18 @@ ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *tar
   return EF_OK;
 }
 
-/* out (rows,V) += weight * softmax of proxy i on rows of one window. */
-static void add_proxy(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight,
-                      float *out) {
-  ef_logits(m->passes[i], &m->proxies[i], row, rows, m->scratch);
-  k->log_softmax(rows, m->V, 1.0f, m->scratch, m->scratch);
-  for (size_t j = 0; j < rows * m->V; j++) out[j] += (float)weight * expf(m->scratch[j]);
+/* out (rows,V) += weight * softmax of teacher i on rows of one window. */
+static void add_teacher(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight,
+                        float *out) {
+  ef_logits(m->passes[i], &m->models[i], row, rows, m->scratch);
+  k->mix_softmax(rows, m->V, (float)weight, m->scratch, out);
 }
 
 static void mix_block(ef_mentors *m, const ef_kernels *k, size_t row, size_t rows, float *out) {
   const double *w = m->weights + row / m->T * m->count;
   memset(out, 0, rows * m->V * sizeof *out);
   for (size_t i = 0; i < m->count; i++) {
-    if (w[i] >= LEAST_WEIGHT) add_proxy(m, k, i, row, rows, w[i], out);
+    if (w[i] >= LEAST_WEIGHT) add_teacher(m, k, i, row, rows, w[i], out);
   }
   for (size_t j = 0; j < rows * m->V; j++) out[j] = logf(out[j] + 1e-30f);
 }
@@ -112,7 +140,7 @@ static ef_status feed_batch(void *ctx, size_t step, size_t micro, int32_t *ids, 
 
 ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *m) {
   double flops = 0.0;
-  for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->proxies[i].dims, m->T);
+  for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->models[i].dims, m->T);
   m->text = *text;
   return (ef_feed){.ctx = m,
                    .batch = feed_batch,

@@ -1,6 +1,8 @@
-/* The proxies as teachers of the merged model (extended recipe): on each window their distributions are mixed
- * with weights softmax(-sharpness * loss of the proxy on that window), the loss being the sum over its scored
- * tokens divided by T.
+/* The teachers of the merged model (extended recipe): the proxies, or all models that the devices uploaded
+ * (tune.teachers), as in ensemble distillation (Lin et al., "Ensemble distillation for robust model fusion in
+ * federated learning", NeurIPS 2020). On each window their distributions are mixed with weights
+ * softmax(-sharpness * loss of the teacher on that window), the loss being the sum over its scored tokens
+ * divided by T. The mean of a cluster's weights forgets what its members alone know; the mixture does not.
  */
 #pragma once
 
@@ -11,7 +13,7 @@ typedef struct ef_mentors {
   size_t count, B, T, V;
   double sharpness;
   const ef_kernels *kernels;
-  ef_model *proxies; /* (count) owned */
+  ef_model *models;  /* (count) owned */
   ef_pass **passes;  /* (count) owned */
   float *row_losses; /* (B*T) owned */
   double *weights;   /* (B,count) of the current batch; owned */
@@ -20,12 +22,15 @@ typedef struct ef_mentors {
   ef_text_feed text; /* of ef_mentors_feed */
 } ef_mentors;
 
-/* Loads every proxy on this rank, for micro-batches (B,T). EF_MACHINE. Local. */
+/* True if every upload teaches, not the proxies. Pure. */
+bool ef_mentors_are_uploads(const ef_deck *deck);
+
+/* Loads every teacher on this rank, for micro-batches (B,T). EF_MACHINE. Local. */
 ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
                             size_t B, size_t T, ef_mentors *mentors);
 void ef_mentors_free(ef_mentors *mentors);
 
-/* Runs the proxies on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the
+/* Runs the teachers on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the
  * mixture. Local. */
 ef_status ef_mentors_begin(ef_mentors *mentors, const int32_t *ids, const int32_t *targets);
 

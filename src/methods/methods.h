@@ -11,7 +11,7 @@ enum {
   EF_DOES_FUSION = 2,    /* proxies, distilled bases, a merge */
   EF_DOES_ROUNDS = 4,    /* devices train global models, or parts of them */
   EF_DOES_SERVER = 8,    /* the server trains on public text before the devices take part */
-  EF_DOES_MENTORS = 16,  /* tuning may have the proxies as teachers */
+  EF_DOES_MENTORS = 16,  /* tuning may have teachers */
   EF_DOES_PRUNED = 32,   /* of those global models a device has rivals.experts experts of each layer alone,
                             chosen by a common expert that it is given once */
   EF_DOES_LOGITS = 64,   /* logits of public text cross, and server and devices learn from each other's */

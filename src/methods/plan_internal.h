@@ -37,6 +37,8 @@ bool ef_plan_copies(const ef_planner *planner);
 bool ef_plan_control(const ef_planner *planner);
 /* Routed experts of a layer on a device that trains global models. Pure. */
 size_t ef_plan_held(const ef_planner *planner);
+/* Dims of a device's own model. Pure. */
+const ef_dims *ef_plan_dims(const ef_planner *planner, size_t device);
 /* Of the entries of federation.families the one with most parameters: it stands for proxies. Pure. */
 const ef_dims *ef_plan_largest(const ef_planner *planner);
 

@@ -71,7 +71,7 @@ size_t ef_plan_slice(const ef_planner *p, size_t tokens) {
 /* One device while it trains, and with what the server adds when it measures the upload. */
 static ef_status device_bytes(const ef_planner *p, size_t device, size_t *training, size_t *measured) {
   const ef_deck *d = p->deck;
-  const ef_dims *dims = &p->population->dims[p->population->entry[device]];
+  const ef_dims *dims = ef_plan_dims(p, device);
   size_t tokens = ef_plan_device_tokens(p, device), model, trainer;
   ef_stream slice = {.count = ef_plan_slice(p, tokens)};
   ef_recipe recipe = {.steps = (size_t)d->federation.steps,

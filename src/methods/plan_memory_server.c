@@ -1,6 +1,7 @@
 /* The global model on the server, its experts spread over the ranks (train/step.h, fusion/tune.h). */
 #include "base/memory.h"
 #include "fusion/generated.h"
+#include "fusion/mentors.h"
 #include "methods/plan_internal.h"
 #include "methods/plan_memory.h"
 #include "methods/recipes.h"
@@ -111,16 +112,28 @@ ef_status ef_plan_server_memory(const ef_planner *p, size_t *bytes) {
   return steps > 0 ? tune_bytes(p, steps, true, bytes) : EF_OK;
 }
 
-/* The proxies as teachers, each with a pass. Their families are not known yet: the largest stands for all. */
-static ef_status mentors_bytes(const ef_planner *p, size_t B, size_t T, size_t *bytes) {
-  size_t most = 0;
-  for (size_t i = 0; i < p->population->entries; i++) {
-    size_t model;
-    const ef_dims *dims = &p->population->dims[i];
-    EF_TRY(ef_plan_model_bytes(dims, NULL, 0, &model, NULL));
-    most = ef_plan_larger(most, model + ef_pass_bytes(dims, EF_PASS_EVAL, B, T, false));
+/* A teacher with its pass. */
+static ef_status mentor_bytes(const ef_planner *p, const ef_dims *dims, size_t *bytes) {
+  size_t B = (size_t)p->deck->tune.micro_batch, T = (size_t)p->deck->global.context;
+  EF_TRY(ef_plan_model_bytes(dims, NULL, 0, bytes, NULL));
+  *bytes += ef_pass_bytes(dims, EF_PASS_EVAL, B, T, false);
+  return EF_OK;
+}
+
+/* The teachers. The families of proxies are not known yet: the largest stands for all. */
+static ef_status mentors_bytes(const ef_planner *p, size_t *bytes) {
+  if (!ef_mentors_are_uploads(p->deck)) {
+    EF_TRY(mentor_bytes(p, ef_plan_largest(p), bytes));
+    *bytes *= (size_t)p->deck->fusion.clusters;
+    return EF_OK;
   }
-  *bytes = (size_t)p->deck->fusion.clusters * most;
+  *bytes = 0;
+  for (size_t n = 0; n < p->population->devices; n++) {
+    size_t one;
+    if (!ef_plan_trains(p, n)) continue;
+    EF_TRY(mentor_bytes(p, ef_plan_dims(p, n), &one));
+    *bytes += one;
+  }
   return EF_OK;
 }
 
@@ -129,7 +142,7 @@ static ef_status fusion_bytes(const ef_planner *p, size_t *bytes) {
   const ef_deck *d = p->deck;
   bool mentors = (p->method->does & EF_DOES_MENTORS) && d->tune.kl > 0.0;
   *bytes = 0;
-  if (mentors) EF_TRY(mentors_bytes(p, (size_t)d->tune.micro_batch, (size_t)d->global.context, bytes));
+  if (mentors) EF_TRY(mentors_bytes(p, bytes));
   if (ef_generated_on(d)) *bytes += (size_t)d->fusion.clusters * ef_generated_length(d) * sizeof(int32_t);
   return EF_OK;
 }

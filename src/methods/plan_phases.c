@@ -20,6 +20,10 @@ size_t ef_plan_held(const ef_planner *p) {
   return (size_t)(p->method->does & EF_DOES_PRUNED ? p->deck->rivals.experts : p->deck->global.experts);
 }
 
+const ef_dims *ef_plan_dims(const ef_planner *p, size_t device) {
+  return &p->population->dims[p->population->entry[device]];
+}
+
 const ef_dims *ef_plan_largest(const ef_planner *p) {
   const ef_dims *most = &p->population->dims[0];
   for (size_t i = 1; i < p->population->entries; i++) {

@@ -2,6 +2,7 @@
 #include "federation/upload.h"
 #include "federation/wire.h"
 #include "fusion/generated.h"
+#include "fusion/mentors.h"
 #include "methods/plan_internal.h"
 #include "methods/recipes.h"
 #include "rivals/logits.h"
@@ -16,10 +17,6 @@ static double cost(const ef_dims *dims, size_t steps, int64_t batch, int64_t con
 }
 
 static size_t model_part(const ef_dims *dims) { return ef_dims_params(dims) * sizeof(float); }
-
-static const ef_dims *dims_of(const ef_planner *p, size_t device) {
-  return &p->population->dims[p->population->entry[device]];
-}
 
 static size_t trainers(const ef_planner *p) {
   size_t n = 0;
@@ -57,9 +54,9 @@ void ef_plan_devices_work(const ef_planner *p, ef_plan *plan) {
   size_t rounds = upload_rounds(p), steps = rounds * (size_t)d->federation.steps;
   for (size_t n = 0; n < p->population->devices; n++) {
     if (!ef_plan_trains(p, n)) continue;
-    plan->part_bytes += rounds * model_part(dims_of(p, n));
+    plan->part_bytes += rounds * model_part(ef_plan_dims(p, n));
     plan->device_tokens += (double)(steps * (size_t)(d->federation.batch * d->federation.context));
-    plan->flops += cost(dims_of(p, n), steps, d->federation.batch, d->federation.context);
+    plan->flops += cost(ef_plan_dims(p, n), steps, d->federation.batch, d->federation.context);
   }
 }
 
@@ -74,7 +71,7 @@ void ef_plan_proxies_work(const ef_planner *p, ef_plan *plan) {
   const ef_dims *proxy = ef_plan_largest(p);
   size_t units = base_units(p);
   for (size_t n = 0; n < p->population->devices; n++) {
-    if (ef_plan_trains(p, n)) plan->upload_bytes += ef_upload_formula(d, dims_of(p, n));
+    if (ef_plan_trains(p, n)) plan->upload_bytes += ef_upload_formula(d, ef_plan_dims(p, n));
   }
   plan->part_bytes += 2 * units * model_part(proxy);
   if (!ef_generated_on(d)) return;
@@ -127,16 +124,26 @@ static bool mentors(const ef_planner *p) {
   return (p->method->does & EF_DOES_MENTORS) && p->deck->tune.kl > 0.0;
 }
 
+/* The teachers' forward passes: a third of training them. The families of proxies are not known yet: the
+ * largest stands for all. */
+static double mentors_flops(const ef_planner *p, size_t steps) {
+  int64_t batch = p->deck->tune.batch, context = p->deck->global.context;
+  double sum = 0.0;
+  if (!ef_mentors_are_uploads(p->deck))
+    return (double)p->deck->fusion.clusters * cost(ef_plan_largest(p), steps, batch, context) / 3.0;
+  for (size_t n = 0; n < p->population->devices; n++) {
+    if (ef_plan_trains(p, n)) sum += cost(ef_plan_dims(p, n), steps, batch, context) / 3.0;
+  }
+  return sum;
+}
+
 void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
   const ef_deck *d = p->deck;
   size_t steps = p->method->final_steps(d), moe = ef_dims_params(&p->global);
   bool frozen = (p->method->does & EF_DOES_FUSION) && !d->tune.experts;
   size_t still = frozen ? ef_dims_moe_count(&p->global) * p->global.E * 3 * p->global.D * p->global.Fe : 0;
   server_steps(p, steps, plan);
-  if (mentors(p)) {
-    double teacher = cost(ef_plan_largest(p), steps, d->tune.batch, d->global.context) / 3.0;
-    plan->flops += (double)d->fusion.clusters * teacher;
-  }
+  if (mentors(p)) plan->flops += mentors_flops(p, steps);
   plan->checkpoint_bytes = sizeof(float) * (2 * moe + 2 * (moe - still));
 }
 
@@ -189,7 +196,7 @@ void ef_plan_logits_work(const ef_planner *p, ef_plan *plan) {
   plan->flops += (double)of_server * cost(&p->global, l.windows, 1, context) / 3.0;
   for (size_t n = 0; n < p->population->devices; n++) {
     if (!ef_plan_trains(p, n)) continue;
-    plan->flops += (double)l.rounds * cost(dims_of(p, n), l.windows, 1, context) / 3.0;
+    plan->flops += (double)l.rounds * cost(ef_plan_dims(p, n), l.windows, 1, context) / 3.0;
   }
 }
 
@@ -202,7 +209,7 @@ void ef_plan_transfer_work(const ef_planner *p, ef_plan *plan) {
   plan->device_tokens += (double)(l.devices * steps * (size_t)(d->federation.batch * d->global.context));
   for (size_t n = 0; n < p->population->devices; n++) {
     if (!ef_plan_trains(p, n)) continue;
-    plan->flops += cost(dims_of(p, n), steps, d->federation.batch, d->global.context);
-    plan->part_bytes += l.rounds * model_part(dims_of(p, n));
+    plan->flops += cost(ef_plan_dims(p, n), steps, d->federation.batch, d->global.context);
+    plan->part_bytes += l.rounds * model_part(ef_plan_dims(p, n));
   }
 }

@@ -17,7 +17,7 @@
   X(attention) X(attention_cache) X(attention_long)                                           \
   X(gelu) X(swiglu) X(sigmoid_gate)                                                           \
   X(router) X(router_backward) X(aux_loss) X(moe_sort) X(moe_combine) X(moe_gather)           \
-  X(cross_entropy) X(kl) X(kl_topk) X(ofa) X(log_softmax) X(adamw)
+  X(cross_entropy) X(kl) X(kl_topk) X(ofa) X(mix_softmax) X(adamw)
 /* clang-format on */
 
 #define KERNEL_DECLARE(op) void check_##op(const ef_kernels *k);

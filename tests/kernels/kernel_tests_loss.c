@@ -273,24 +273,24 @@ void check_ofa(const ef_kernels *k) {
 
 /* ---- log softmax ---- */
 
-static void log_softmax_case(const ef_kernels *k, size_t R, size_t V, float tau) {
-  const float *x = kt_input(R * V, 5.0f);
-  float *y = kt_floats(R * V), *in_place = kt_copy(R * V, x);
-  double *want = kt_widen(R * V, x);
-  for (size_t r = 0; r < R; r++) log_softmax(V, tau, want + r * V, want + r * V);
-  k->log_softmax(R, V, tau, x, y);
-  k->log_softmax(R, V, tau, in_place, in_place);
-  kt_match("y", R * V, y, want);
-  kt_match("y in place", R * V, in_place, want);
+static void mix_softmax_case(const ef_kernels *k, size_t R, size_t V, float weight) {
+  const float *x = kt_input(R * V, 5.0f), *before = kt_input(R * V, 1.0f);
+  float *y = kt_copy(R * V, before);
+  double *want = kt_widen(R * V, x), *sum = kt_widen(R * V, before);
+  for (size_t r = 0; r < R; r++) log_softmax(V, 1.0, want + r * V, want + r * V);
+  for (size_t i = 0; i < R * V; i++) sum[i] += (double)weight * exp(want[i]);
+  k->mix_softmax(R, V, weight, kt_copy(R * V, x), y);
+  kt_match("y", R * V, y, sum);
   kt_done();
 }
 
-void check_log_softmax(const ef_kernels *k) {
-  log_softmax_case(k, 0, 3, 1.0f);
-  log_softmax_case(k, 3, 0, 1.0f);
-  log_softmax_case(k, 3, 1, 1.0f);
-  log_softmax_case(k, 13, 37, 1.0f);
-  log_softmax_case(k, 4, 201, 2.5f);
+void check_mix_softmax(const ef_kernels *k) {
+  mix_softmax_case(k, 0, 3, 1.0f);
+  mix_softmax_case(k, 3, 0, 1.0f);
+  mix_softmax_case(k, 3, 1, 1.0f);
+  mix_softmax_case(k, 13, 37, 0.0f);
+  mix_softmax_case(k, 13, 37, 0.25f);
+  mix_softmax_case(k, 4, 201, 2.5f);
 }
 
 /* ---- AdamW ---- */

@@ -133,9 +133,9 @@ static void repeated_index(const ef_kernels *k) {
   k->kl_topk(1, 4, 3, 1.0f, index, teacher, student, NULL, 1.0f, &loss, NULL);
 }
 
-static void no_temperature(const ef_kernels *k) {
-  float x[2] = {0}, y[2];
-  k->log_softmax(1, 2, 0.0f, x, y);
+static void negative_weight(const ef_kernels *k) {
+  float x[2] = {0}, y[2] = {0};
+  k->mix_softmax(1, 2, -0.5f, x, y);
 }
 
 static void odd_head_width(const ef_kernels *k) {
@@ -174,7 +174,7 @@ Test(guard, names_the_broken_precondition) {
       {more_queries_than_keys, "guard: attention_workspace: needs a->Tq <= a->Tk"},
       {target_out_of_range, "guard: cross_entropy: targets[1] = 3 is neither"},
       {repeated_index, "guard: kl_topk: index[0] = index[2] = 2 twice"},
-      {no_temperature, "guard: log_softmax: needs tau > 0.0f"},
+      {negative_weight, "guard: mix_softmax: needs weight >= 0.0f"},
       {odd_head_width, "guard: rope: needs h % 2 == 0"},
       {step_zero, "guard: adamw: needs o->step >= 1"},
       {overlapping_sum, "guard: add: an input and an output overlap"},
