@@ -41,8 +41,11 @@ static ef_status pretrain_entry(void *ctx, size_t entry, ef_effort *effort) {
   start_context *c = ctx;
   ef_part_key key = start_key(entry);
   const ef_deck *deck = c->run->deck;
-  return ef_pretrain_unit(c->run, &key, &c->population->dims[entry], (size_t)deck->federation.pretrain_steps,
-                          (size_t)deck->federation.context, effort);
+  ef_start start = {.dims = &c->population->dims[entry],
+                    .steps = (size_t)deck->federation.pretrain_steps,
+                    .context = (size_t)deck->federation.context,
+                    .lr = deck->federation.lr};
+  return ef_pretrain_unit(c->run, &key, &start, effort);
 }
 
 ef_status ef_families_pretrain(ef_run *run, const ef_population *population) {

@@ -63,8 +63,11 @@ static ef_status pretrain_start(void *ctx, size_t unit, ef_effort *effort) {
   ef_part_key key = start_key();
   ef_dims global, base;
   EF_TRY(ef_global_dims(run, &global, &base));
-  return ef_pretrain_unit(run, &key, &base, (size_t)run->deck->global.pretrain_steps,
-                          (size_t)run->deck->global.context, effort);
+  ef_start start = {.dims = &base,
+                    .steps = (size_t)run->deck->global.pretrain_steps,
+                    .context = (size_t)run->deck->global.context,
+                    .lr = run->deck->global.pretrain_lr};
+  return ef_pretrain_unit(run, &key, &start, effort);
 }
 
 ef_status ef_base_start(ef_run *run) {

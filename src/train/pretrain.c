@@ -1,11 +1,11 @@
 #include "train/pretrain.h"
 
-static ef_recipe recipe_of(const ef_run *run, size_t steps, size_t context) {
+static ef_recipe recipe_of(const ef_run *run, const ef_start *start) {
   const ef_deck *d = run->deck;
-  return (ef_recipe){.steps = steps,
+  return (ef_recipe){.steps = start->steps,
                      .batch = (size_t)d->federation.batch,
-                     .context = context,
-                     .lr = d->federation.lr,
+                     .context = start->context,
+                     .lr = start->lr,
                      .min_lr = d->federation.min_lr,
                      .decay = d->federation.weight_decay,
                      .clip = d->federation.clip,
@@ -32,13 +32,12 @@ done:
   return status;
 }
 
-ef_status ef_pretrain_unit(ef_run *run, const ef_part_key *key, const ef_dims *dims, size_t steps,
-                           size_t context, ef_effort *effort) {
+ef_status ef_pretrain_unit(ef_run *run, const ef_part_key *key, const ef_start *start, ef_effort *effort) {
   if (ef_part_exists(run, key)) return ef_part_steps(run, key, &run->steps);
   ef_model model = {0};
-  EF_TRY(ef_model_create(dims, &model));
+  EF_TRY(ef_model_create(start->dims, &model));
   ef_model_init(&model, (uint64_t)run->deck->run.seed, ef_unit(key->kind, key->index));
-  ef_recipe recipe = recipe_of(run, steps, context);
+  ef_recipe recipe = recipe_of(run, start);
   ef_status status = train(run, key, &model, &recipe, effort);
   ef_model_free(&model);
   return status;

@@ -6,8 +6,13 @@
 #include "train/trainer_file.h"
 #include "train/units.h"
 
-/* Trains a model of these dims on the public text for `steps` steps with the federation's batch, rates and
- * clipping, keeps the step with the least holdout loss, and writes the part; returns at once if the part is
- * there. EF_STOPPED. Local. */
-ef_status ef_pretrain_unit(ef_run *run, const ef_part_key *key, const ef_dims *dims, size_t steps,
-                           size_t context, ef_effort *effort);
+typedef struct ef_start {
+  const ef_dims *dims;
+  size_t steps, context; /* optimiser steps; tokens of a window */
+  double lr;             /* peak learning rate */
+} ef_start;
+
+/* Trains such a model on the public text with the federation's batch, schedule and clipping, keeps the step
+ * with the least holdout loss, and writes the part; returns at once if the part is there. EF_STOPPED. Local.
+ */
+ef_status ef_pretrain_unit(ef_run *run, const ef_part_key *key, const ef_start *start, ef_effort *effort);
