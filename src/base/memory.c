@@ -1,15 +1,29 @@
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The size of a block is kept in front of it, in one alignment unit. */
-enum { HEADER = EF_ALIGN };
+/* In front of each block, in one alignment unit: its size, and where malloc's block begins. Blocks are
+ * aligned by hand: aligned_alloc of glibc before 2.38 asks its own heap for more than it keeps, so that a
+ * freed block is too small for the next one of the same size and the heap grows for ever (glibc bug 14581).
+ */
+typedef struct header {
+  size_t bytes;
+  char *raw;
+} header;
+
+enum { ROOM = 2 * EF_ALIGN }; /* for the header, and to move up to the alignment */
 
 static size_t held_bytes, held_blocks, peak_bytes;
 
-static size_t *header_of(void *block) { return (size_t *)(void *)((char *)block - HEADER); }
+static header *header_of(void *block) { return (header *)(void *)((char *)block - EF_ALIGN); }
+
+static char *aligned(char *raw) {
+  size_t over = (uintptr_t)raw % EF_ALIGN;
+  return raw + EF_ALIGN + (over ? EF_ALIGN - over : 0);
+}
 
 static void account(size_t bytes) {
   held_bytes += bytes;
@@ -18,21 +32,22 @@ static void account(size_t bytes) {
 }
 
 void *ef_alloc(size_t count, size_t size) {
-  if (size != 0 && count > (SIZE_MAX / 2 - HEADER - EF_ALIGN) / size) return NULL;
+  if (size != 0 && count > (SIZE_MAX / 2 - ROOM - EF_ALIGN) / size) return NULL;
   size_t bytes = (count * size + EF_ALIGN - 1) / EF_ALIGN * EF_ALIGN;
-  char *raw = aligned_alloc(EF_ALIGN, HEADER + bytes);
+  char *raw = malloc(ROOM + bytes);
   if (!raw) return NULL;
-  memset(raw, 0, HEADER + bytes);
-  *(size_t *)(void *)raw = bytes;
+  char *block = aligned(raw);
+  *header_of(block) = (header){bytes, raw};
+  memset(block, 0, bytes);
   account(bytes);
-  return raw + HEADER;
+  return block;
 }
 
 void ef_free(void *block) {
   if (!block) return;
-  held_bytes -= *header_of(block);
+  held_bytes -= header_of(block)->bytes;
   held_blocks--;
-  free(header_of(block));
+  free(header_of(block)->raw);
 }
 
 char *ef_strdup(const char *text) {
@@ -45,7 +60,7 @@ char *ef_strdup(const char *text) {
 void *ef_realloc(void *block, size_t count, size_t size) {
   void *grown = ef_alloc(count, size);
   if (!grown || !block) return grown;
-  size_t old = *header_of(block), wanted = count * size;
+  size_t old = header_of(block)->bytes, wanted = count * size;
   memcpy(grown, block, old < wanted ? old : wanted);
   ef_free(block);
   return grown;
@@ -55,3 +70,4 @@ size_t ef_memory_bytes(void) { return held_bytes; }
 size_t ef_memory_blocks(void) { return held_blocks; }
 size_t ef_memory_peak(void) { return peak_bytes; }
 void ef_memory_reset_peak(void) { peak_bytes = held_bytes; }
+void ef_memory_trim(void) { malloc_trim(0); }

@@ -33,6 +33,10 @@ size_t ef_memory_peak(void);
 /* Sets the peak to the bytes held now: a phase or a device is measured from here on. Local. */
 void ef_memory_reset_peak(void);
 
+/* Gives what is free in the heap back to the system: for work that leaves small blocks strewn over it, which
+ * would count as resident until the end of the run. Local. */
+void ef_memory_trim(void);
+
 /* EF_TRY(EF_NEW(p, n)): p becomes n zeroed elements of its own type, or EF_MACHINE. */
 #define EF_NEW(p, n)                                                                                         \
   EF_CHECK(((p) = ef_alloc((n), sizeof *(p))) != NULL, EF_MACHINE,                                           \
