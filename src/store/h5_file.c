@@ -29,11 +29,13 @@ static ef_status new_file(const char *path, bool writing, ef_h5 **out) {
   return EF_OK;
 }
 
+/* HDF5 takes chunks and metadata from the heap in turn, so that what it frees lies between what it keeps. */
 static void free_file(ef_h5 *file) {
   if (file->comm != MPI_COMM_NULL) MPI_Comm_free(&file->comm);
   ef_free(file->path);
   ef_free(file->temporary);
   ef_free(file);
+  ef_memory_trim();
 }
 
 static ef_status join(ef_h5 *file, MPI_Comm comm) {

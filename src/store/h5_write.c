@@ -7,7 +7,7 @@
 /* Reserved for an object's header, its attributes and the growth of its group. */
 enum { OBJECT_BYTES = 16384, CHUNK_INDEX_BYTES = 64 };
 /* One call of a collective write moves at most this much, so that buffers and MPI counts stay small. */
-static const size_t slab_bytes = (size_t)64 << 20;
+static const size_t slab_bytes = (size_t)4 << 20;
 
 hid_t ef_h5_stored_type(ef_h5_type type) {
   const hid_t types[] = {H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE, H5T_STD_I64LE, H5T_STD_U8LE};
