@@ -185,10 +185,25 @@ static ef_status clear_market(ef_run *run, ef_outcome *o) {
   return status;
 }
 
+/* What the report itself takes is not the run's. */
+static ef_status measure_memory(ef_run *run, ef_outcome *o) {
+  double *peak = NULL, mine = (double)ef_peak_rss();
+  EF_TRY(ef_agree(run->par, EF_NEW(peak, (size_t)run->par->size)));
+  ef_status status = ef_allgather_f64(run->par, &mine, 1, peak);
+  for (int r = 0; status == EF_OK && r < run->par->size; r++) {
+    if (peak[r] <= o->peak_bytes) continue;
+    o->peak_bytes = peak[r];
+    o->peak_rank = r;
+  }
+  ef_free(peak);
+  return status;
+}
+
 static ef_status run_method(ef_run *run, const ef_launch *launch) {
   ef_outcome outcome = {0};
   ef_status status = launch->method->run(run, &outcome);
   if (status == EF_OK) status = clear_market(run, &outcome);
+  if (status == EF_OK) status = measure_memory(run, &outcome);
   if (status == EF_OK) {
     bool root = ef_par_root(run->par);
     status = ef_agree(run->par, root ? ef_report_write(run, launch->method, &outcome) : EF_OK);

@@ -38,6 +38,8 @@ typedef struct ef_outcome {
   ef_cost cost;           /* behind it */
   ef_tuned public_only;   /* the control; steps 0 if it was not asked for */
   ef_clearing_run market; /* the clearing at the end; not done if the deck does not want it */
+  double peak_bytes;      /* resident peak of the rank that took most, up to the report; 0: not measured */
+  int peak_rank;          /* the lowest such rank */
 } ef_outcome;
 
 /* Population, an empty ledger, dims of the global model. EF_DECK, EF_INPUT, EF_MACHINE. Local. */

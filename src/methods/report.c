@@ -1,15 +1,12 @@
 #include "methods/report.h"
 
-#include "base/clock.h"
 #include "methods/report_market.h"
 #include "methods/report_rows.h"
 
 /* Side of the square product that a phase's speed is compared with. */
 enum { PEAK_SIDE = 1024 };
 
-/* Peak memory is read first: what the report itself takes is not the run's. */
 static ef_status measure(ef_report *r) {
-  r->measured_bytes = (double)ef_peak_rss();
   EF_TRY(ef_report_peak(r->run->kernels, PEAK_SIDE, &r->sgemm_peak));
   return ef_report_log(r);
 }

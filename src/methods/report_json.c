@@ -150,8 +150,9 @@ static json_t *phases(const ef_report *r) {
 
 static json_t *plan_error(const ef_report *r) {
   double relative = (r->planned_bytes - r->measured_bytes) / r->measured_bytes;
-  return json_pack("{s:{s:o, s:o, s:o}}", "memory", "planned_bytes", bytes(r->planned_bytes),
-                   "measured_bytes", bytes(r->measured_bytes), "relative", ef_number_json(relative));
+  return json_pack("{s:{s:o, s:o, s:o, s:i}}", "memory", "planned_bytes", bytes(r->planned_bytes),
+                   "measured_bytes", bytes(r->measured_bytes), "relative", ef_number_json(relative), "rank",
+                   r->outcome->peak_rank);
 }
 
 static json_t *text(const ef_report *r) {

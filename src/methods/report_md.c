@@ -19,6 +19,7 @@ static void print_difference(const ef_report *r, const char *control, double dif
 
 static void print_memory(const ef_report *r, FILE *out) {
   fprintf(out, "Peak memory: measured %.1f MB", r->measured_bytes / 1e6);
+  if (r->run->par->size > 1) fprintf(out, " on rank %d, the largest", r->outcome->peak_rank);
   if (isfinite(r->planned_bytes)) {
     fprintf(out, ", planned %.1f MB (off by %+.1f %%)", r->planned_bytes / 1e6,
             100.0 * (r->planned_bytes / r->measured_bytes - 1.0));

@@ -141,7 +141,7 @@ ef_status ef_report_make(const ef_run *run, const ef_method *method, const ef_ou
                    .domains = run->tokens.domain_count,
                    .sgemm_peak = NAN,
                    .planned_bytes = NAN,
-                   .measured_bytes = NAN};
+                   .measured_bytes = outcome->peak_bytes > 0.0 ? outcome->peak_bytes : NAN};
   ef_status status = make_rows(r);
   if (status == EF_OK) status = ef_run_identity(run, NULL, r->identity);
   if (status != EF_OK) {

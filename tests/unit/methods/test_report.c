@@ -310,6 +310,22 @@ Test(report, phases_are_summed_over_starts) {
   sample_free(&s);
 }
 
+/* 50 000 000 planned, 40 000 000 measured on rank 2: a quarter too much. */
+Test(report, plan_error_is_that_of_the_largest_rank) {
+  sample s;
+  sample_make(&s, NULL);
+  write_log(&s, "{\"event\": \"plan\", \"ranks\": 3, \"peak_bytes\": 50000000}\n");
+  s.outcome.peak_bytes = 40000000.0;
+  s.outcome.peak_rank = 2;
+  json_t *report = write_sample(&s);
+  expect_whole(report, "plan_error.memory.planned_bytes", 50000000);
+  expect_whole(report, "plan_error.memory.measured_bytes", 40000000);
+  expect_whole(report, "plan_error.memory.rank", 2);
+  expect_real(report, "plan_error.memory.relative", 0.25);
+  json_decref(report);
+  sample_free(&s);
+}
+
 /* Events of both places over two starts, and one of an earlier version that does not tell. */
 Test(report, effort_is_that_of_server_and_devices) {
   static const char known[] =
