@@ -2,15 +2,11 @@
 
 #include "base/clock.h"
 #include "methods/plan_internal.h"
+#include "methods/plan_memory.h"
 #include "rivals/pruned.h"
 #include "train/events.h"
 #include <stdio.h>
 #include <unistd.h>
-
-/* Beside the blocks that are counted: work space that BLAS, HDF5 and MPI touch only when they are used, and
- * what the heap loses between blocks. Measured on runs of 45 to 280 MB. */
-enum { LIBRARY_BYTES = 3 << 20 };
-static const double HEAP_SHARE = 0.05;
 
 /* Resident bytes of this process now; its highest so far where the system does not tell. */
 static size_t resident_bytes(void) {
@@ -24,16 +20,21 @@ static size_t resident_bytes(void) {
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
 static ef_status plan_peak(const ef_planner *p, ef_plan *plan) {
+  size_t shared = 0;
   plan->start_bytes = resident_bytes();
   plan->peak_bytes = (size_t)ef_peak_rss();
   plan->peak_phase = "text";
+  plan->peak_place = EF_PLAN_ROOT;
   for (const ef_plan_phase *phase = ef_plan_phases; phase->name; phase++) {
     size_t counted = 0;
     if (ef_plan_has(p, phase)) EF_TRY(phase->memory(p, &counted));
-    size_t bytes = plan->start_bytes + LIBRARY_BYTES + (size_t)((1.0 + HEAP_SHARE) * (double)counted);
-    if (counted == 0 || bytes <= plan->peak_bytes) continue;
+    if (counted == 0) continue;
+    if (phase->together) shared = plan->checkpoint_bytes;
+    size_t bytes = plan->start_bytes + ef_plan_resident(counted, p->ranks, shared);
+    if (bytes <= plan->peak_bytes) continue;
     plan->peak_bytes = bytes;
     plan->peak_phase = phase->name;
+    plan->peak_place = phase->place;
   }
   return EF_OK;
 }
@@ -70,11 +71,15 @@ ef_status ef_plan_make(const ef_run *run, const ef_method *method, int ranks, ef
   return status;
 }
 
+/* ef_plan_place in files. */
+static const char *const place_names[] = {"root", "owner", "all"};
+
 static ef_status note(const ef_run *run, const ef_method *method) {
   ef_plan plan;
   EF_TRY(ef_plan_make(run, method, run->par->size, &plan));
-  return ef_event(run, "plan", "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\"", run->par->size,
-                  plan.peak_bytes, plan.peak_phase);
+  return ef_event(run, "plan",
+                  "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", \"peak_place\": \"%s\"",
+                  run->par->size, plan.peak_bytes, plan.peak_phase, place_names[plan.peak_place]);
 }
 
 ef_status ef_plan_note(const ef_run *run, const ef_method *method) {
@@ -87,14 +92,15 @@ static void print_json(const ef_plan *p, FILE *out) {
   fprintf(
       out,
       "{\"params\": %zu, \"active_params\": %zu, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", "
-      "\"start_bytes\": %zu, "
+      "\"peak_place\": \"%s\", \"start_bytes\": %zu, "
       "\"device_bytes\": %zu, \"upload_bytes\": %llu, \"download_bytes\": %llu, \"checkpoint_bytes\": %zu, "
       "\"part_bytes\": %zu, "
       "\"total_steps\": %zu, \"sequential_steps\": %zu, \"device_tokens\": %.0f, \"server_tokens\": %.0f, "
       "\"flops\": %.6g}\n",
-      p->params, p->active_params, p->peak_bytes, p->peak_phase, p->start_bytes, p->device_bytes,
-      (unsigned long long)p->upload_bytes, (unsigned long long)p->download_bytes, p->checkpoint_bytes,
-      p->part_bytes, p->total_steps, p->sequential_steps, p->device_tokens, p->server_tokens, p->flops);
+      p->params, p->active_params, p->peak_bytes, p->peak_phase, place_names[p->peak_place], p->start_bytes,
+      p->device_bytes, (unsigned long long)p->upload_bytes, (unsigned long long)p->download_bytes,
+      p->checkpoint_bytes, p->part_bytes, p->total_steps, p->sequential_steps, p->device_tokens,
+      p->server_tokens, p->flops);
 }
 
 void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
@@ -103,8 +109,9 @@ void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
     return;
   }
   fprintf(out, "global model     %zu parameters, %zu active for a token\n", p->params, p->active_params);
-  fprintf(out, "memory           %.1f MB on the largest rank, reached in: %s\n", (double)p->peak_bytes / 1e6,
-          p->peak_phase);
+  static const char *const on[] = {"rank 0", "the rank that has the largest unit", "every rank"};
+  fprintf(out, "memory           %.1f MB on the largest rank, reached in: %s, on %s\n",
+          (double)p->peak_bytes / 1e6, p->peak_phase, on[p->peak_place]);
   fprintf(out, "                 of which %.1f MB are there from the start (libraries, MPI, text)\n",
           (double)p->start_bytes / 1e6);
   if (p->device_bytes > 0) {

@@ -6,12 +6,17 @@
 #include "methods/methods.h"
 #include <stdio.h>
 
+/* Which ranks take a phase's memory: the root, the one that owns the largest unit (ef_balance deals them), or
+ * all alike. */
+typedef enum ef_plan_place { EF_PLAN_ROOT, EF_PLAN_OWNER, EF_PLAN_ALL } ef_plan_place;
+
 typedef struct ef_plan {
   size_t params, active_params; /* of the global MoE */
   size_t peak_bytes;            /* resident bytes of the largest rank, libraries and MPI included */
   const char *peak_phase;       /* where they are reached; a literal */
-  size_t start_bytes;           /* of them, resident when the plan was made: libraries, MPI, text */
-  size_t device_bytes;          /* counted peak of the largest device; 0: no device trains */
+  ef_plan_place peak_place;
+  size_t start_bytes;  /* of them, resident when the plan was made: libraries, MPI, text */
+  size_t device_bytes; /* counted peak of the largest device; 0: no device trains */
   /* Of all devices together, to and from the server, by the closed formula of the method. */
   uint64_t upload_bytes, download_bytes;
   size_t checkpoint_bytes; /* of one full checkpoint while tuning */

@@ -23,6 +23,8 @@ typedef struct ef_plan_phase {
   ef_status (*memory)(const ef_planner *planner, size_t *bytes); /* counted bytes of the largest rank: the
                                                                     sums that its allocations make; 0: it is
                                                                     not run */
+  ef_plan_place place;
+  bool together; /* all ranks write a file through MPI-IO in it */
 } ef_plan_phase;
 
 /* All phases in the order of a run, ended by a NULL name; whether a method has one. Pure. */

@@ -263,3 +263,14 @@ Test(plan, tree_buffers_are_those_that_a_tree_takes) {
     }
   }
 }
+
+/* 2 MiB for libraries, half of one for each other rank, and the counted bytes with their fiftieth; a shared
+ * file adds 1 MiB and its own bytes, at most 4 MiB. */
+Test(plan, resident_bytes_by_hand) {
+  enum { MIB = 1 << 20 };
+  cr_expect_eq(ef_plan_resident(0, 1, 0), 2 * MIB);
+  cr_expect_eq(ef_plan_resident(50000000, 1, 0), 2 * MIB + 51000000);
+  cr_expect_eq(ef_plan_resident(50000000, 4, 0), 2 * MIB + 3 * MIB / 2 + 51000000);
+  cr_expect_eq(ef_plan_resident(100, 1, 3000), 2 * MIB + MIB + 3000 + 102);
+  cr_expect_eq(ef_plan_resident(100, 2, 9 * MIB), 2 * MIB + MIB / 2 + MIB + 4 * MIB + 102);
+}
