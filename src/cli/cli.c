@@ -9,7 +9,7 @@ const ef_command ef_commands[] = {
     {"prepare", "DECK [--out DIR]", "corpora to tokenizer and token file", ef_cli_prepare},
     {"train", "DECK [--out DIR] [--resume] [--dry-run]", "a whole run: federation, fusion, tuning, report",
      ef_cli_train},
-    {"plan", "DECK | --paper [--bytes B] [--rounds R]",
+    {"plan", "DECK [--method NAME] | --paper [--bytes B] [--rounds R]",
      "what a run would take; the paper's setting by formula", ef_cli_plan},
     {"eval", "CHECKPOINT --text FILE... [--task mcq|qa]", "perplexity and accuracy of a text; tasks",
      ef_cli_eval},

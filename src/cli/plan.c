@@ -1,19 +1,28 @@
 #include "cli/cli.h"
 
 #include "cli/folder.h"
+#include "cli/method.h"
 #include "cli/report.h"
 #include "methods/launch.h"
 #include "methods/paper_report.h"
 
 /* What a run would take (a deck), or what the paper's setting takes at its true sizes (--paper). */
 
-enum { KEY_OUT = 'o', KEY_PAPER = 0x20001, KEY_BYTES, KEY_ROUNDS, KEY_EXPERTS, MOST_ROUNDS = 1000000 };
+enum {
+  KEY_OUT = 'o',
+  KEY_PAPER = 0x20001,
+  KEY_BYTES,
+  KEY_ROUNDS,
+  KEY_EXPERTS,
+  KEY_METHOD,
+  MOST_ROUNDS = 1000000
+};
 
 /* Of the smaller of the paper's two global models. */
 enum { MOST_EXPERTS = 60 };
 
 typedef struct plan_arguments {
-  const char *out;
+  const char *out, *method; /* method NULL: the default of train */
   bool paper;
   const char *only_paper; /* the last option that belongs to --paper */
   double bytes;
@@ -23,6 +32,7 @@ typedef struct plan_arguments {
 static const struct argp_option options[] = {
     {"out", KEY_OUT, "DIR", 0, "run folder whose text is taken if it fits (default: runs/<name of the deck>)",
      0},
+    {"method", KEY_METHOD, "NAME", 0, "federated method (default: deepfusion)", 0},
     {"paper", KEY_PAPER, NULL, 0, "no deck: the setting of the DeepFusion paper beside its figures 7 and 8",
      0},
     {"bytes", KEY_BYTES, "B", 0, "with --paper: bytes per number (default 2: bfloat16; NF4 is 0.5)", 0},
@@ -53,6 +63,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     a->out = value;
     return 0;
   }
+  if (key == KEY_METHOD) {
+    a->method = value;
+    return 0;
+  }
   if (key == KEY_PAPER) {
     a->paper = true;
     return 0;
@@ -70,13 +84,14 @@ static const struct argp argp = {
 
 static ef_status plan_deck(ef_cli *cli, const plan_arguments *a) {
   ef_deck deck = {0};
+  const ef_method *method;
   char out[4096];
+  EF_TRY(ef_agree(cli->par, ef_cli_method(cli, a->method ? a->method : "deepfusion", &method)));
   ef_status status = ef_deck_read(cli->arguments[0], cli->overrides, cli->override_count, &deck);
   status = ef_agree(cli->par, status);
   if (status == EF_OK) {
     ef_cli_run_folder(a->out, cli->arguments[0], out, sizeof out);
-    ef_launch launch = {
-        .deck = &deck, .method = ef_method_find("deepfusion"), .folder = out, .json = cli->json};
+    ef_launch launch = {.deck = &deck, .method = method, .folder = out, .json = cli->json};
     status = ef_launch_plan(cli->par, &launch);
   }
   ef_deck_free(&deck);
@@ -102,8 +117,8 @@ static ef_status check(const ef_cli *cli, const plan_arguments *a) {
     EF_TRY(EF_CHECK(!a->only_paper, EF_USAGE, "plan: %s goes with --paper", a->only_paper));
     return ef_cli_arguments(cli, "plan", 1, 1, "DECK or --paper");
   }
-  EF_TRY(EF_CHECK(!a->out && cli->override_count == 0, EF_USAGE,
-                  "plan: --paper has no deck: --out and --set have no effect"));
+  EF_TRY(EF_CHECK(!a->out && !a->method && cli->override_count == 0, EF_USAGE,
+                  "plan: --paper has no deck: --out, --method and --set have no effect"));
   return ef_cli_arguments(cli, "plan", 0, 0, "no argument with --paper");
 }
 

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/folder.h"
+#include "cli/method.h"
 #include "methods/launch.h"
 #include <stdio.h>
 
@@ -63,15 +64,6 @@ static ef_status print_report(const char *out) {
   return EF_OK;
 }
 
-/* The method by its name; what it sets of the deck stands behind what the user sets. */
-static ef_status find_method(ef_cli *cli, const char *name, const ef_method **method) {
-  *method = ef_method_find(name);
-  EF_TRY(EF_CHECK(*method, EF_USAGE, "--method %s: no such method; edgefuse knows: %s", name,
-                  ef_method_names()));
-  for (const char *const *s = (*method)->settings; s && *s; s++) EF_TRY(ef_cli_set(cli, *s));
-  return EF_OK;
-}
-
 static ef_status train(ef_cli *cli, const train_arguments *a, const ef_method *method, const ef_deck *deck,
                        const char *out) {
   ef_launch launch = {.deck = deck, .method = method, .folder = out, .resume = a->resume, .json = cli->json};
@@ -91,7 +83,7 @@ ef_status ef_cli_train(ef_cli *cli, int argc, char **argv) {
   }
   EF_TRY(ef_cli_arguments(cli, argv[0], 1, 1, argp.args_doc));
   const ef_method *method;
-  EF_TRY(ef_agree(cli->par, find_method(cli, a.method, &method)));
+  EF_TRY(ef_agree(cli->par, ef_cli_method(cli, a.method, &method)));
   ef_deck deck = {0};
   char out[4096];
   ef_status status = ef_deck_read(cli->arguments[0], cli->overrides, cli->override_count, &deck);

@@ -50,7 +50,12 @@ Test(plan_command, refused) {
       {{"plan", "a.yaml", "--bytes", "2"}, "plan: --bytes goes with --paper"},
       {{"plan", "--paper", "a.yaml"}, "plan: one argument too many: a.yaml"},
       {{"plan", "--paper", "--set", "run.seed=2"},
-       "plan: --paper has no deck: --out and --set have no effect"},
+       "plan: --paper has no deck: --out, --method and --set have no effect"},
+      {{"plan", "--paper", "--method", "fedavg"},
+       "plan: --paper has no deck: --out, --method and --set have no effect"},
+      {{"plan", "a.yaml", "--method", "nosuch"},
+       "--method nosuch: no such method; edgefuse knows: deepfusion, ofakd, fedavg, fedjets, fedkmt, "
+       "central, public_only"},
       {{"plan", "--paper", "--bytes", "0"}, "plan: --bytes 0: wants a number from 0.125 to 8"},
       {{"plan", "--paper", "--bytes", "nan"}, "plan: --bytes nan: wants a number from 0.125 to 8"},
       {{"plan", "--paper", "--rounds", "0"}, "plan: --rounds 0: wants a whole number from 1 to 1000000"},
@@ -64,21 +69,52 @@ Test(plan_command, refused) {
 }
 
 /* What is measured of the running process may differ; all else is the same plan. */
-Test(plan_command, deck_as_a_dry_run, .timeout = 120) {
-  const char *source = getenv("EDGEFUSE_SOURCE");
-  if (!source) cr_skip_test("EDGEFUSE_SOURCE is not set");
-  static char deck[PATH], plan[4096], dry[4096];
-  snprintf(deck, sizeof deck, "%s/inputs/smoke.yaml", source);
-  cr_assert_eq(RUN(plan, "plan", deck, "--json"), EF_OK, "%s", ef_message());
-  cr_assert_eq(RUN(dry, "train", deck, "--dry-run", "--json"), EF_OK, "%s", ef_message());
+static void expect_same_plan(const char *deck, const char *method) {
+  static char plan[4096], dry[4096];
+  cr_assert_eq(RUN(plan, "plan", deck, "--json", "--method", method), EF_OK, "%s", ef_message());
+  cr_assert_eq(RUN(dry, "train", deck, "--dry-run", "--json", "--method", method), EF_OK, "%s", ef_message());
   json_t *a = json_loads(plan, 0, NULL), *b = json_loads(dry, 0, NULL);
   cr_assert(a && b, "%s\n%s", plan, dry);
-  static const char *const measured[] = {"peak_bytes", "peak_phase", "start_bytes"};
+  static const char *const measured[] = {"peak_bytes", "peak_phase", "peak_place", "start_bytes"};
   for (size_t i = 0; i < COUNT(measured); i++) {
     cr_expect_eq(json_object_del(a, measured[i]), 0);
     json_object_del(b, measured[i]);
   }
-  cr_expect(json_equal(a, b), "%s\n%s", plan, dry);
+  cr_expect(json_equal(a, b), "%s: %s\n%s", method, plan, dry);
   json_decref(a);
   json_decref(b);
+}
+
+static const char *smoke_deck(void) {
+  static char deck[PATH];
+  const char *source = getenv("EDGEFUSE_SOURCE");
+  if (!source) cr_skip_test("EDGEFUSE_SOURCE is not set");
+  snprintf(deck, sizeof deck, "%s/inputs/smoke.yaml", source);
+  return deck;
+}
+
+Test(plan_command, deck_as_a_dry_run, .timeout = 120) {
+  expect_same_plan(smoke_deck(), "deepfusion");
+  expect_same_plan(smoke_deck(), "fedavg");
+}
+
+/* Models go down in rounds alone, and central has no device; the default is deepfusion. */
+Test(plan_command, method_is_planned, .timeout = 120) {
+  static char out[4096];
+  static const struct {
+    const char *arguments[4];
+    bool down, devices;
+  } cases[] = {{{"--json"}, false, true},
+               {{"--json", "--method", "fedavg"}, true, true},
+               {{"--json", "--method", "central"}, false, false}};
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    const char *const *a = cases[i].arguments;
+    const char *arguments[] = {"plan", smoke_deck(), a[0], a[1], a[2], NULL};
+    cr_assert_eq(run_command(out, sizeof out, arguments), EF_OK, "%s", ef_message());
+    json_t *plan = json_loads(out, 0, NULL);
+    cr_assert(plan, "%s", out);
+    cr_expect_eq(json_integer_value(json_object_get(plan, "download_bytes")) > 0, cases[i].down, "%s", out);
+    cr_expect_eq(json_integer_value(json_object_get(plan, "device_bytes")) > 0, cases[i].devices, "%s", out);
+    json_decref(plan);
+  }
 }
