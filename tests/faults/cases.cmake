@@ -4,7 +4,7 @@ target_link_libraries(hdf5_maker PRIVATE hdf5::hdf5 MPI::MPI_C)
 ef_executable_flags(hdf5_maker)
 
 # Many whole runs: too slow under the sanitizers.
-set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions)
+set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions plan_memory)
 
 foreach(case bad_deck bad_text bad_model numbers ledger market ${slow_cases})
   set(labels faults)
