@@ -71,3 +71,4 @@ size_t ef_memory_blocks(void) { return held_blocks; }
 size_t ef_memory_peak(void) { return peak_bytes; }
 void ef_memory_reset_peak(void) { peak_bytes = held_bytes; }
 void ef_memory_trim(void) { malloc_trim(0); }
+void ef_memory_return_to_peak(size_t peak) { peak_bytes = peak > held_bytes ? peak : held_bytes; }

@@ -37,6 +37,10 @@ void ef_memory_reset_peak(void);
  * would count as resident until the end of the run. Local. */
 void ef_memory_trim(void);
 
+/* Sets the peak back to `peak`, which was read before, or to the bytes held now if they are more: what was
+ * held in between for a while does not count. Local. */
+void ef_memory_return_to_peak(size_t peak);
+
 /* EF_TRY(EF_NEW(p, n)): p becomes n zeroed elements of its own type, or EF_MACHINE. */
 #define EF_NEW(p, n)                                                                                         \
   EF_CHECK(((p) = ef_alloc((n), sizeof *(p))) != NULL, EF_MACHINE,                                           \

@@ -1,5 +1,6 @@
 #include "train/trainer_file.h"
 
+#include "base/memory.h"
 #include "train/block_file.h"
 #include "train/events.h"
 #include "train/model_file.h"
@@ -99,14 +100,29 @@ ef_status ef_trainer_restore(const ef_run *run, const ef_part_key *key, ef_train
   return status;
 }
 
+/* Buffers of files are no memory of the training: its peak is the same however often it was stopped. */
+static ef_status restore_uncounted(const ef_run *run, const ef_part_key *key, ef_trainer *trainer) {
+  size_t peak = ef_memory_peak();
+  ef_status status = ef_trainer_restore(run, key, trainer);
+  ef_memory_return_to_peak(peak);
+  return status;
+}
+
+static ef_status save_uncounted(const ef_run *run, const ef_part_key *key, const ef_trainer *trainer) {
+  size_t peak = ef_memory_peak();
+  ef_status status = ef_trainer_save(run, key, trainer);
+  ef_memory_return_to_peak(peak);
+  return status;
+}
+
 ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *trainer) {
-  EF_TRY(ef_trainer_restore(run, key, trainer));
+  EF_TRY(restore_uncounted(run, key, trainer));
   while (!trainer->ended) {
     EF_TRY(ef_trainer_step(trainer));
     ef_progress(run, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps);
     bool stop = ef_run_told_to_stop(run);
     if (trainer->ended) break;
-    if (stop || ef_run_checkpoint_due(run)) EF_TRY(ef_trainer_save(run, key, trainer));
+    if (stop || ef_run_checkpoint_due(run)) EF_TRY(save_uncounted(run, key, trainer));
     if (stop) return EF_STOPPED;
   }
   return EF_OK;
