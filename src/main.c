@@ -2,14 +2,10 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "par/par.h"
+#include "par/subset.h"
 #include <malloc.h>
 #include <mpi.h>
 #include <stdio.h>
-#include <unistd.h>
-
-/* How long a rank that failed waits for the others before it concludes that they cannot come. */
-enum { PATIENCE_MS = 5000, LOOK_MS = 2 };
 
 /* A freed block of this size goes back to the system at once, so that the resident peak is that of the plan;
  * glibc would raise its threshold as blocks are freed. */
@@ -26,25 +22,6 @@ static ef_status check_balance(size_t blocks_before) {
   return ef_fail(EF_FAULT, __FILE__, __LINE__, "%zu blocks of memory (%zu bytes) were not given back",
                  blocks - blocks_before, ef_memory_bytes());
 #endif
-}
-
-/* All ranks meet here. A rank that failed alone meets nobody, for the others wait for it in a collective:
- * after PATIENCE_MS it returns false. Otherwise `first` is the lowest rank that failed. The communicator is
- * that of main(), so that no collective of the command is met. */
-static bool meet(const ef_par *par, ef_status status, int *first) {
-  int mine = status == EF_OK ? par->size : par->rank, waited = 0, here = 0;
-  MPI_Request request;
-  /* NOLINTBEGIN(clang-analyzer-optin.mpi.MPI-Checker): a request that is given up ends with the job */
-  if (MPI_Iallreduce(&mine, first, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD, &request) != MPI_SUCCESS)
-    return false;
-  for (;;) {
-    if (MPI_Test(&request, &here, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
-    if (here) return true;
-    if (status != EF_OK && waited >= PATIENCE_MS) return false;
-    usleep(LOOK_MS * 1000);
-    waited += LOOK_MS;
-  }
-  /* NOLINTEND(clang-analyzer-optin.mpi.MPI-Checker) */
 }
 
 static void print_error(const ef_par *par, ef_status status, bool alone) {
@@ -76,7 +53,8 @@ int main(int argc, char **argv) {
   if (status == EF_OK) status = check_balance(blocks);
 
   int first = par.rank;
-  bool met = meet(&par, status, &first);
+  /* the communicator is no one else's, so that no collective of the command is met */
+  bool met = ef_par_meet(MPI_COMM_WORLD, par.rank, par.size, status, &first);
   if (status != EF_OK && (!met || first == par.rank)) print_error(&par, status, !met || first != 0);
   int code = ef_status_exit_code(status);
   if (!met) ef_par_abort(&par, code);

@@ -1,6 +1,8 @@
 ef_mpi_test(par/agreement)
 ef_mpi_test(par/data)
 ef_mpi_test(par/stop_of_one_stops_all)
+ef_mpi_test(par/subset)
+ef_mpi_test(par/subset_that_fails)
 ef_mpi_test(tree_sum/bits_do_not_depend_on_ranks)
 ef_mpi_test(tree_sum/missing_and_doubled_leaves_fail_everywhere)
 ef_mpi_test(exchange/blocks_have_the_bits_of_one_rank)
