@@ -184,6 +184,7 @@ static ef_status one_step(ef_tuner *t) {
   t->history.count = ++t->step;
   if (t->step % (size_t)t->run->deck->eval.look_every == 0 || t->step == t->steps) EF_TRY(look(t, row));
   ef_progress(t->run, t->tuning->name, t->step, t->steps);
+  ef_stop_reached(&t->run->stop, t->tuning->name, t->step, t->steps);
   return EF_OK;
 }
 

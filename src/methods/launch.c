@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "methods/plan.h"
 #include "methods/report.h"
 #include "par/units.h"
 #include "text/prepare.h"
@@ -244,6 +243,7 @@ static ef_status open_run(ef_par *par, const ef_launch *launch, ef_run *run) {
   run->sections = launch->method->sections;
   run->stop.started = early.started;
   run->stop.polled = early.polled;
+  run->stop.wish = launch->wish;
   return EF_OK;
 }
 

@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "methods/methods.h"
+#include "methods/plan.h"
 
 typedef struct ef_launch {
   const ef_deck *deck;
@@ -10,6 +10,7 @@ typedef struct ef_launch {
   const char *folder; /* run folder, made if it is not there */
   bool resume;        /* go on with what the folder holds */
   bool json;          /* results on standard output as one JSON object */
+  ef_stop_wish *wish; /* a stop asked for in advance; NULL: none. Borrowed */
 } ef_launch;
 
 /* Reads and cuts the text into FOLDER/tokens, unless the same text settings made it before. Collective. */
@@ -22,3 +23,6 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch);
 /* Checks deck and text and prints the plan; the folder is not made (the text is cut into a temporary one).
  * Collective. */
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch);
+
+/* The plan itself, on this rank alone: as for a run of so many ranks. Local. */
+ef_status ef_launch_plan_make(const ef_launch *launch, int ranks, ef_plan *plan);

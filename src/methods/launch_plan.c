@@ -1,7 +1,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "methods/launch.h"
-#include "methods/plan.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -61,14 +60,19 @@ static ef_status plan_in(const ef_launch *launch, int ranks, const char *folder,
   return status;
 }
 
-static ef_status plan_root(const ef_launch *launch, int ranks) {
+ef_status ef_launch_plan_make(const ef_launch *launch, int ranks, ef_plan *plan) {
   char folder[FOLDER_BYTES];
-  ef_plan plan;
   EF_TRY(make_folder(folder, sizeof folder));
-  ef_status status = plan_in(launch, ranks, folder, &plan);
+  ef_status status = plan_in(launch, ranks, folder, plan);
   remove_folder(folder);
-  if (status == EF_OK) ef_plan_print(&plan, launch->json, stdout);
   return status;
+}
+
+static ef_status plan_root(const ef_launch *launch, int ranks) {
+  ef_plan plan;
+  EF_TRY(ef_launch_plan_make(launch, ranks, &plan));
+  ef_plan_print(&plan, launch->json, stdout);
+  return EF_OK;
 }
 
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch) {

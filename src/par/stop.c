@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* In ascending weight: the heaviest reason of all ranks is the one that is told. */
-enum { NONE, TIME_LIMIT, STOP_FILE, USR1, TERM };
+enum { NONE, WISH, TIME_LIMIT, STOP_FILE, USR1, TERM };
 
 static volatile sig_atomic_t signalled; /* NONE, USR1 or TERM; written by the handler */
 
@@ -39,6 +39,18 @@ bool ef_stop_poll(ef_stop *stop) {
   return stop->polled != NONE;
 }
 
+void ef_stop_reached(ef_stop *stop, const char *name, size_t step, size_t steps) {
+  ef_stop_wish *wish = stop->wish;
+  char word[sizeof wish->name + 2];
+  if (!wish || wish->name[0] || 2 * step < steps || step == steps) return;
+  snprintf(word, sizeof word, ",%s,", name);
+  if (strstr(wish->passed, word)) return;
+  snprintf(wish->name, sizeof wish->name, "%s", name);
+  wish->step = step;
+  wish->steps = steps;
+  if (stop->polled == NONE) stop->polled = WISH;
+}
+
 ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
   int mine = stop->reason > stop->polled ? stop->reason : stop->polled;
   if (signalled > mine) mine = signalled;
@@ -49,11 +61,12 @@ ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
   }
   if (all == STOP_FILE && ef_par_root(par)) unlink(stop->file);
   stop->reason = all;
+  if (stop->wish) stop->wish->obeyed = all == WISH;
   *stop_now = all != NONE;
   return EF_OK;
 }
 
 const char *ef_stop_reason(const ef_stop *stop) {
-  static const char *const names[] = {"", "time limit", "stop file", "SIGUSR1", "SIGTERM"};
+  static const char *const names[] = {"", "request", "time limit", "stop file", "SIGUSR1", "SIGTERM"};
   return names[stop->reason];
 }

@@ -120,6 +120,7 @@ ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *train
   while (!trainer->ended) {
     EF_TRY(ef_trainer_step(trainer));
     ef_progress(run, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps);
+    ef_stop_reached(&run->stop, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps);
     bool stop = ef_run_told_to_stop(run);
     if (trainer->ended) break;
     if (stop || ef_run_checkpoint_due(run)) EF_TRY(save_uncounted(run, key, trainer));

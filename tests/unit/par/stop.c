@@ -58,3 +58,38 @@ Test(stop, a_path_that_is_too_long) {
   ef_stop stop;
   cr_assert_eq(ef_stop_setup(&stop, path, 0.0), EF_INPUT);
 }
+
+static bool wished(ef_stop *stop, ef_stop_wish *wish, const char *passed, const char *name, size_t step) {
+  *wish = (ef_stop_wish){.passed = passed};
+  cr_assert_eq(ef_stop_setup(stop, NULL, 0.0), EF_OK);
+  stop->wish = wish;
+  ef_stop_reached(stop, name, step, 5);
+  return asked(stop);
+}
+
+Test(stop, a_wish_comes_true_in_the_middle_of_a_training_that_has_not_passed) {
+  ef_stop stop;
+  ef_stop_wish wish;
+  cr_assert(!wished(&stop, &wish, "", "device", 2), "less than half");
+  cr_assert(wished(&stop, &wish, "", "device", 3));
+  cr_assert_str_eq(wish.name, "device");
+  cr_assert(wish.step == 3 && wish.steps == 5 && wish.obeyed);
+  cr_assert_str_eq(ef_stop_reason(&stop), "request");
+  ef_stop_reached(&stop, "base", 4, 5);
+  cr_assert_str_eq(wish.name, "device", "the first counts");
+  cr_assert(!wished(&stop, &wish, "", "device", 5), "nothing is left of it");
+  cr_assert(!wished(&stop, &wish, ",base,device,", "device", 3), "passed");
+  cr_assert(wished(&stop, &wish, ",base,device2,", "device", 4), "another name");
+}
+
+Test(stop, a_signal_outweighs_a_wish) {
+  ef_stop stop;
+  ef_stop_wish wish = {.passed = ""};
+  cr_assert_eq(ef_stop_setup(&stop, NULL, 0.0), EF_OK);
+  stop.wish = &wish;
+  ef_stop_reached(&stop, "device", 3, 5);
+  raise(SIGUSR1);
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "SIGUSR1");
+  cr_assert(!wish.obeyed);
+}
