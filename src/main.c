@@ -55,7 +55,8 @@ int main(int argc, char **argv) {
   int first = par.rank;
   /* the communicator is no one else's, so that no collective of the command is met */
   bool met = ef_par_meet(MPI_COMM_WORLD, par.rank, par.size, status, &first);
-  if (status != EF_OK && (!met || first == par.rank)) print_error(&par, status, !met || first != 0);
+  if (status != EF_OK && !cli.silent && (!met || first == par.rank))
+    print_error(&par, status, !met || first != 0);
   int code = ef_status_exit_code(status);
   if (!met) ef_par_abort(&par, code);
   ef_par_finish(&par);

@@ -24,6 +24,8 @@ const ef_command ef_commands[] = {
      ef_cli_profile},
     {"market", "solve|audit|simulate|workload ...", "the edge-inference market: AERIA, rivals, audit",
      ef_cli_market},
+    {"doctor", "[--out DIR] [--deck DECK]", "this machine and this launch, each fault with its advice",
+     ef_cli_doctor},
     {"bench", "[--preset NAME]", "speed of a training step on this machine", ef_cli_bench},
     {NULL, NULL, NULL, NULL},
 };

@@ -20,6 +20,7 @@ enum { EF_CLI_ARGUMENTS = 64 };
 typedef struct ef_cli {
   ef_par *par;
   bool json;              /* --json */
+  bool silent;            /* set by a command whose failure another process reports */
   int verbosity;          /* -v adds 1, -q takes 1 */
   const char **overrides; /* --set key=value, in order; owned, the texts are argv's */
   size_t override_count;
@@ -82,3 +83,4 @@ ef_status ef_cli_diff(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_generate(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_profile(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_market(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_doctor(ef_cli *cli, int argc, char **argv);

@@ -5,6 +5,7 @@ enum {
   EF_TAG_UPLOAD = 1,
   EF_TAG_TREE,         /* open nodes of a tree sum, and its segments */
   EF_TAG_LOGITS,       /* top-k logits of public text */
+  EF_TAG_DOCTOR,       /* blocks of known values */
   EF_TAG_EXCHANGE = 16 /* experts: + EF_TAG_EXCHANGE_KINDS * layer + kind; the last of the list */
 };
 enum { EF_TAG_EXCHANGE_KINDS = 4 };
