@@ -26,6 +26,8 @@ const ef_command ef_commands[] = {
      ef_cli_market},
     {"doctor", "[--out DIR] [--deck DECK]", "this machine and this launch, each fault with its advice",
      ef_cli_doctor},
+    {"verify-resume", "DECK [--out DIR] [--against FOLDER]", "proves that stop and resume give the same bits",
+     ef_cli_verify_resume},
     {"bench", "[--preset NAME]", "speed of a training step on this machine", ef_cli_bench},
     {NULL, NULL, NULL, NULL},
 };
@@ -45,7 +47,7 @@ void ef_cli_usage(FILE *out) {
       "inference at the edge.\n\n",
       out);
   for (const ef_command *command = ef_commands; command->name; command++) {
-    fprintf(out, "  %-9s %-40s %s\n", command->name, command->synopsis, command->help);
+    fprintf(out, "  %-13s %-40s %s\n", command->name, command->synopsis, command->help);
   }
   fputs(
       "\nedgefuse COMMAND --help explains one command; edgefuse --version names this build.\n\nExit codes:\n",

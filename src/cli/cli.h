@@ -84,3 +84,4 @@ ef_status ef_cli_generate(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_profile(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_market(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_doctor(ef_cli *cli, int argc, char **argv);
+ef_status ef_cli_verify_resume(ef_cli *cli, int argc, char **argv);

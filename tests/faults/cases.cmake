@@ -7,7 +7,7 @@ target_link_libraries(hang_maker PRIVATE MPI::MPI_C)
 
 # Many whole runs: too slow under the sanitizers.
 set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions plan_memory
-    doctor)
+    doctor verify_resume)
 
 foreach(case bad_deck bad_text bad_model numbers ledger market ${slow_cases})
   set(labels faults)
