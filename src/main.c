@@ -36,6 +36,7 @@ static void print_error(const ef_par *par, ef_status status, bool alone) {
 
 int main(int argc, char **argv) {
   mallopt(M_MMAP_THRESHOLD, BIG_BLOCK);
+  if (ef_cli_stranded(argc, argv)) return ef_status_exit_code(EF_MACHINE);
   ef_par par = {0};
   ef_status status = ef_par_start(&argc, &argv, &par);
   if (status != EF_OK) {

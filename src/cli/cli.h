@@ -69,6 +69,9 @@ error_t ef_cli_real(const char *option, const char *text, double least, double g
 /* Kernels by the name of --backend; EF_USAGE names those there are. Local. */
 ef_status ef_cli_backend(const char *name, const ef_kernels **kernels);
 
+/* True if `doctor` has found, before MPI, that MPI cannot start, and has said so: EF_MACHINE. Local. */
+bool ef_cli_stranded(int argc, char **argv);
+
 /* The commands, one file each. Collective: every rank calls the command. */
 ef_status ef_cli_prepare(ef_cli *cli, int argc, char **argv);
 ef_status ef_cli_train(ef_cli *cli, int argc, char **argv);

@@ -1,6 +1,7 @@
 #include "doctor/doctor.h"
 
 #include "cli/cli.h"
+#include <string.h>
 
 enum { KEY_OUT = 'o', KEY_DECK = 0x20001, KEY_TIMEOUT };
 
@@ -56,4 +57,11 @@ ef_status ef_cli_doctor(ef_cli *cli, int argc, char **argv) {
   if (status == EF_OK) status = ef_doctor_run(cli->par, &doctor, &cli->silent);
   ef_deck_free(&deck);
   return status;
+}
+
+bool ef_cli_stranded(int argc, char **argv) {
+  if (argc < 2 || strcmp(argv[1], "doctor") != 0) return false;
+  bool json = false;
+  for (int i = 2; i < argc; i++) json = json || strcmp(argv[i], "--json") == 0;
+  return ef_doctor_stranded(json);
 }

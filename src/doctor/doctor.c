@@ -165,3 +165,16 @@ ef_status ef_doctor_run(ef_par *par, const ef_doctor *doctor, bool *spoken) {
   print_json(&v);
   return share_verdict(&v);
 }
+
+bool ef_doctor_stranded(bool json) {
+  ef_launch_facts facts = ef_launch_facts_of(1, environment);
+  if (!ef_launch_split(&facts) || getenv("PMIX_NAMESPACE") || getenv("PMI_FD") || facts.managed > 0)
+    return false;
+  ef_diagnosis found = {.silent = json || !ef_launch_speaks(&facts)};
+  ef_check_launch(&facts, 1, "", &found);
+  if (!ef_launch_speaks(&facts)) return true;
+  if (json) (void)ef_diagnosis_json(&found, 1, stdout);
+  (void)ef_diagnosis_verdict(&found);
+  fprintf(stderr, "edgefuse: %s\n", ef_message());
+  return true;
+}

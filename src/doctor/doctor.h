@@ -18,3 +18,7 @@ typedef struct ef_doctor {
  * process reports for this one. What hangs ends all ranks with the code of EF_MACHINE. EF_DECK, EF_INPUT: the
  * deck cannot be planned. Collective. */
 ef_status ef_doctor_run(ef_par *par, const ef_doctor *doctor, bool *spoken);
+
+/* Before MPI starts, which would end the process with a page of its own text: true if srun started this
+ * process among others without any PMI. One of them prints the finding. Local. */
+bool ef_doctor_stranded(bool json);
