@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "par/stop.h"
 #include "par/subset.h"
 #include <malloc.h>
 #include <mpi.h>
@@ -37,6 +38,7 @@ static void print_error(const ef_par *par, ef_status status, bool alone) {
 int main(int argc, char **argv) {
   mallopt(M_MMAP_THRESHOLD, BIG_BLOCK);
   if (ef_cli_stranded(argc, argv)) return ef_status_exit_code(EF_MACHINE);
+  ef_stop_hold();
   ef_par par = {0};
   ef_status status = ef_par_start(&argc, &argv, &par);
   if (status != EF_OK) {

@@ -51,7 +51,7 @@ static const struct argp argp = {
     .args_doc = "DECK",
     .doc = "Trains a global Mixture-of-Experts from a federation: text, devices, fusion, tuning, evaluation. "
            "Ends with code 75 and a checkpoint when it is told to stop (SIGUSR1, SIGTERM, a file named "
-           "stop in the run folder, run.time_limit); --resume then goes on."};
+           "stop in the run folder, run.time_limit, the end of its Slurm job); --resume then goes on."};
 
 /* The report is one JSON object already. */
 static ef_status print_report(const char *out) {

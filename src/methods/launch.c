@@ -211,11 +211,14 @@ static ef_status run_method(ef_run *run, const ef_launch *launch) {
   return status;
 }
 
-/* A stop keeps its own message whatever is done after it. */
+/* A stop keeps its own message whatever is done after it. The event tells a batch script why the run stopped
+ * and whether this start was worth its time. */
 static ef_status finish_stop(ef_run *run) {
   char message[1024];
   snprintf(message, sizeof message, "%s", ef_message());
   EF_TRY(note_stop(run));
+  EF_TRY(ef_agree(run->par, ef_event(run, "stop", "\"reason\": \"%s\", \"gained\": %.0f",
+                                     ef_stop_reason(&run->stop), run->gained)));
   return ef_fail(EF_STOPPED, __FILE__, __LINE__, "%s", message);
 }
 

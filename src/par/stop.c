@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* In ascending weight: the heaviest reason of all ranks is the one that is told. */
@@ -15,8 +18,29 @@ static volatile sig_atomic_t signalled; /* NONE, USR1 or TERM; written by the ha
 
 static void on_signal(int number) { signalled = number == SIGTERM ? TERM : USR1; }
 
+static bool mask_usr1(int how) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGUSR1);
+  return pthread_sigmask(how, &set, NULL) == 0;
+}
+
+void ef_stop_hold(void) { mask_usr1(SIG_BLOCK); }
+
+/* Seconds that the batch system leaves to this job; 0: no limit. A job that is still there after its end has
+ * no end that could be kept. */
+static double slot_left(void) {
+  const char *text = getenv("SLURM_JOB_END_TIME");
+  char *rest;
+  double end = text ? strtod(text, &rest) : 0.0, now = (double)time(NULL);
+  if (!text || *rest || !isfinite(end) || end <= now) return 0.0;
+  return fmax(end - now - EF_SLOT_MARGIN, 1e-3);
+}
+
 ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit) {
+  double slot = slot_left();
   *stop = (ef_stop){.started = ef_clock(), .limit = limit};
+  if (slot > 0.0 && (limit <= 0.0 || slot < limit)) stop->limit = slot;
   int n = snprintf(stop->file, sizeof stop->file, "%s", file ? file : "");
   EF_TRY(EF_CHECK(n >= 0 && (size_t)n < sizeof stop->file, EF_INPUT, "path of the stop file is too long: %s",
                   file));
@@ -24,6 +48,7 @@ ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   bool caught = sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0;
+  caught = mask_usr1(SIG_UNBLOCK) && caught;
   return EF_CHECK(caught, EF_MACHINE, "SIGTERM and SIGUSR1 cannot be caught");
 }
 

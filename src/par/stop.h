@@ -1,5 +1,5 @@
 /* When a run must stop: SIGTERM, SIGUSR1, the file `stop`, or the time limit less the measured time of a
- * checkpoint. All ranks agree at the end of a step.
+ * checkpoint. All ranks agree at the end of a step. Under a batch system the job's end is a limit too.
  */
 #pragma once
 
@@ -13,6 +13,8 @@ typedef struct ef_stop_wish {
   bool obeyed;        /* all ranks stopped, and for no other reason */
 } ef_stop_wish;
 
+#define EF_SLOT_MARGIN 5.0 /* s of a job's time that are left for ending and going back into the queue */
+
 typedef struct ef_stop {
   char file[4096];       /* path of the stop file; "" for none */
   double started, limit; /* ef_clock at start; seconds allowed, 0: no limit */
@@ -22,8 +24,13 @@ typedef struct ef_stop {
   ef_stop_wish *wish;    /* NULL: none; borrowed, on all ranks or on none */
 } ef_stop;
 
-/* Catches the signals, forgets those of before, and remembers the start. file NULL or "": none. EF_INPUT if
- * the path is too long. Local. */
+/* Keeps a SIGUSR1 until ef_stop_setup takes it: one that comes while MPI starts must not end the process.
+ * Called once, before MPI starts. A command that never sets up a stop cannot be resumed and takes no notice.
+ * Local. */
+void ef_stop_hold(void);
+/* Catches the signals, forgets those of before but a held one, and remembers the start. The limit is the
+ * lesser of `limit` and what SLURM_JOB_END_TIME (seconds since 1970) leaves, less EF_SLOT_MARGIN; an end that
+ * is past, or is no number, is none. file NULL or "": none. EF_INPUT if the path is too long. Local. */
 ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit);
 /* True if this rank was told to stop: signal, file or clock. Between meetings of the ranks. Local. */
 bool ef_stop_poll(ef_stop *stop);

@@ -37,6 +37,7 @@ ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double s
   EF_GO(EF_NEW(all, 3 * ranks));
   EF_GO(ef_allgather_f64(run->par, mine, 3, all));
   for (size_t i = 0; i < 3 * ranks; i++) sum[i % 3] += all[i];
+  run->gained += sum[2];
   if (ef_par_root(run->par)) ef_log(EF_LOG_INFO, "%-24s %8.1f s  %10.0f tokens", name, seconds, sum[0]);
   EF_GO(ef_event(run, "phase",
                  "\"name\": \"%s\", \"place\": \"%s\", \"seconds\": %.6f, \"tokens\": %.0f, \"flops\": %.6e, "

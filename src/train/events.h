@@ -8,7 +8,7 @@
 #include "train/units.h"
 
 /* One line {"event": "phase", "name", "place" (ef_place_name), "seconds", "tokens", "flops", "steps"};
- * efforts are summed over ranks. Collective. */
+ * efforts are summed over ranks. Adds the steps to run->gained. Collective. */
 ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double started,
                          const ef_effort *effort);
 

@@ -24,7 +24,8 @@ typedef struct ef_run {
    * stream. */
   ef_stream public_text, holdout;
   ef_stream *public_by_domain, *holdout_by_domain, *validation; /* owned */
-  size_t steps; /* optimiser steps behind the results that this rank has made or found */
+  size_t steps;  /* optimiser steps behind the results that this rank has made or found */
+  double gained; /* optimiser steps that all ranks have made since this start */
   ef_stop stop;
   bool stopping; /* this rank was told to stop: it saves its unit and goes to the next meeting point */
   double last_checkpoint; /* ef_clock of the last saved state on this rank */

@@ -4,6 +4,8 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
 
 static bool asked(ef_stop *stop) {
   ef_par alone = {.size = 1};
@@ -92,4 +94,36 @@ Test(stop, a_signal_outweighs_a_wish) {
   cr_assert(asked(&stop));
   cr_assert_str_eq(ef_stop_reason(&stop), "SIGUSR1");
   cr_assert(!wish.obeyed);
+}
+
+Test(stop, a_signal_before_the_setup_is_kept) {
+  ef_stop stop;
+  ef_stop_hold();
+  raise(SIGUSR1); /* which would end this process */
+  cr_assert_eq(ef_stop_setup(&stop, NULL, 0.0), EF_OK);
+  cr_assert(asked(&stop));
+  cr_assert_str_eq(ef_stop_reason(&stop), "SIGUSR1");
+}
+
+/* The limit of a run that may take `limit` seconds in a job that ends in `left` seconds. */
+static double limit_in_job(double limit, long left) {
+  char end[32];
+  ef_stop stop;
+  snprintf(end, sizeof end, "%ld", (long)time(NULL) + left);
+  setenv("SLURM_JOB_END_TIME", end, 1);
+  cr_assert_eq(ef_stop_setup(&stop, NULL, limit), EF_OK);
+  unsetenv("SLURM_JOB_END_TIME");
+  return stop.limit;
+}
+
+Test(stop, the_end_of_the_job_is_a_limit) {
+  cr_assert_float_eq(limit_in_job(0.0, 1000), 995.0, 1.5);
+  cr_assert_float_eq(limit_in_job(2000.0, 1000), 995.0, 1.5);
+  cr_assert_eq(limit_in_job(20.0, 1000), 20.0);
+  cr_assert(limit_in_job(0.0, 3) > 0.0 && limit_in_job(0.0, 3) < 0.1, "no time is left");
+  cr_assert_eq(limit_in_job(0.0, -10), 0.0, "an end that is past is none");
+  ef_stop stop;
+  setenv("SLURM_JOB_END_TIME", "never", 1);
+  cr_assert_eq(ef_stop_setup(&stop, NULL, 7.0), EF_OK);
+  cr_assert_eq(stop.limit, 7.0);
 }
