@@ -34,12 +34,15 @@ ask_ranks() {
   kill -USR1 "$launcher" 2>/dev/null
 }
 
-# await: the exit code of the launcher in $code. A trapped signal interrupts wait, which is then called again.
+# await: the exit code of the launcher in $code. A signal that is trapped ends `wait` with a code of its own; `wait` then
+# tells the launcher's, also of one that has ended meanwhile.
 await() {
+  local before
   while :; do
+    before=$asked
     wait "$launcher"
     code=$?
-    kill -0 "$launcher" 2>/dev/null || return 0
+    [ "$asked" != "$before" ] || return 0
   done
 }
 
@@ -73,9 +76,9 @@ after() {
 train_in_slots() {
   local deck=$1 out=$2 resume=() parts launched=0
   shift 2
-  launcher='' told_to_end='' asked=''
-  trap 'asked=1; ask_ranks' USR1
-  trap 'asked=1; told_to_end=1; ask_ranks' TERM
+  launcher='' told_to_end='' asked=0
+  trap 'asked=$((asked + 1)); ask_ranks' USR1
+  trap 'asked=$((asked + 1)); told_to_end=1; ask_ranks' TERM
   export_end
   [ ! -e "$out/deck.yaml" ] || resume=(--resume)
   parts=$(finished_parts "$out")
@@ -83,7 +86,7 @@ train_in_slots() {
   launched=$SECONDS
   launch_on "${SLURM_NTASKS:-1}" train "$deck" --out "$out" "${resume[@]}" "$@" &
   launcher=$!
-  [ -z "$asked" ] || ask_ranks # a signal that came before there was a launcher
+  [ "$asked" = 0 ] || ask_ranks # a signal that came before there was a launcher
   await
   say "edgefuse ended with code $code"
   [ "$code" -eq 75 ] || exit "$code"
