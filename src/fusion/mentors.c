@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "federation/device.h"
+#include "model/head.h"
 #include "train/units.h"
 #include <math.h>
 #include <string.h>
@@ -23,26 +24,39 @@ static size_t count_of(const ef_deck *deck, const ef_clusters *clusters) {
 
 /* The uploads of the last round, cluster by cluster. */
 static ef_status load_uploads(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
-                              ef_model *models) {
+                              ef_mentor *mentor) {
   size_t first = clusters->round * population->devices;
   for (size_t i = 0; i < clusters->count; i++) {
     const ef_cluster *c = &clusters->clusters[i];
-    for (size_t m = 0; m < c->members; m++)
-      EF_TRY(ef_device_load(run, population, first + c->devices[m], models++));
+    for (size_t m = 0; m < c->members; m++, mentor++) {
+      mentor->entry = c->entry;
+      EF_TRY(ef_device_load(run, population, first + c->devices[m], &mentor->model));
+    }
   }
   return EF_OK;
 }
 
 static ef_status load_proxies(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
-                              ef_model *models) {
-  for (size_t i = 0; i < clusters->count; i++)
-    EF_TRY(ef_proxy_load(run, population, clusters, i, &models[i]));
+                              ef_mentor *mentors) {
+  for (size_t i = 0; i < clusters->count; i++) {
+    mentors[i].entry = clusters->clusters[i].entry;
+    EF_TRY(ef_proxy_load(run, population, clusters, i, &mentors[i].model));
+  }
   return EF_OK;
+}
+
+/* Room for the last hidden states of a teacher, and the pass of its entry. */
+static ef_status prepare(ef_mentors *m, ef_mentor *mentor) {
+  const ef_dims *dims = &mentor->model.dims;
+  ef_pass **pass = &m->passes[mentor->entry];
+  EF_TRY(EF_NEW(mentor->final, m->B * m->T * dims->D));
+  return *pass ? EF_OK : ef_pass_create(dims, m->kernels, EF_PASS_EVAL, m->B, m->T, false, NULL, pass);
 }
 
 ef_status ef_mentors_create(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
                             size_t B, size_t T, ef_mentors *m) {
   *m = (ef_mentors){.count = count_of(run->deck, clusters),
+                    .entries = population->entries,
                     .B = B,
                     .T = T,
                     .V = run->tokens.vocabulary,
@@ -50,27 +64,26 @@ ef_status ef_mentors_create(const ef_run *run, const ef_population *population, 
                     .kernels = run->kernels,
                     .teacher = {.ctx = m, .logits = mixture_logits}};
   ef_status status = EF_OK;
-  EF_GO(EF_NEW(m->models, m->count));
-  EF_GO(EF_NEW(m->passes, m->count));
+  EF_GO(EF_NEW(m->mentors, m->count));
+  EF_GO(EF_NEW(m->passes, m->entries));
   EF_GO(EF_NEW(m->row_losses, B * T));
   EF_GO(EF_NEW(m->weights, B * m->count));
   EF_GO(EF_NEW(m->scratch, ROWS * m->V));
-  EF_GO(ef_mentors_are_uploads(run->deck) ? load_uploads(run, population, clusters, m->models)
-                                          : load_proxies(run, population, clusters, m->models));
-  for (size_t i = 0; i < m->count; i++) {
-    EF_GO(ef_pass_create(&m->models[i].dims, run->kernels, EF_PASS_EVAL, B, T, false, NULL, &m->passes[i]));
-  }
+  EF_GO(ef_mentors_are_uploads(run->deck) ? load_uploads(run, population, clusters, m->mentors)
+                                          : load_proxies(run, population, clusters, m->mentors));
+  for (size_t i = 0; i < m->count; i++) EF_GO(prepare(m, &m->mentors[i]));
 done:
   if (status != EF_OK) ef_mentors_free(m);
   return status;
 }
 
 void ef_mentors_free(ef_mentors *m) {
-  for (size_t i = 0; i < m->count; i++) {
-    if (m->models) ef_model_free(&m->models[i]);
-    if (m->passes) ef_pass_free(m->passes[i]);
+  for (size_t i = 0; m->mentors && i < m->count; i++) {
+    ef_model_free(&m->mentors[i].model);
+    ef_free(m->mentors[i].final);
   }
-  ef_free(m->models);
+  for (size_t i = 0; m->passes && i < m->entries; i++) ef_pass_free(m->passes[i]);
+  ef_free(m->mentors);
   ef_free(m->passes);
   ef_free(m->row_losses);
   ef_free(m->weights);
@@ -91,10 +104,13 @@ static void weigh(ef_mentors *m) {
 
 ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *targets) {
   for (size_t i = 0; i < m->count; i++) {
-    EF_TRY(ef_forward(m->passes[i], &m->models[i], ids, m->B, m->T));
+    ef_mentor *mentor = &m->mentors[i];
+    ef_pass *pass = m->passes[mentor->entry];
     ef_loss_spec spec = {.targets = targets, .tau = 1.0f};
     ef_loss_sums sums = {0};
-    ef_loss(m->passes[i], &m->models[i], &spec, NULL, NULL, m->row_losses, &sums);
+    EF_TRY(ef_forward(pass, &mentor->model, ids, m->B, m->T));
+    ef_loss(pass, &mentor->model, &spec, NULL, NULL, m->row_losses, &sums);
+    memcpy(mentor->final, ef_pass_final(pass), m->B * m->T * mentor->model.dims.D * sizeof(float));
     for (size_t b = 0; b < m->B; b++) {
       double loss = 0.0;
       for (size_t t = 0; t < m->T; t++) loss += (double)m->row_losses[b * m->T + t];
@@ -108,7 +124,9 @@ ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *tar
 /* out (rows,V) += weight * softmax of teacher i on rows of one window. */
 static void add_teacher(ef_mentors *m, const ef_kernels *k, size_t i, size_t row, size_t rows, double weight,
                         float *out) {
-  ef_logits(m->passes[i], &m->models[i], row, rows, m->scratch);
+  const ef_mentor *mentor = &m->mentors[i];
+  const float *final = mentor->final + row * mentor->model.dims.D;
+  ef_head_logits(m->passes[mentor->entry], &mentor->model, final, rows, m->scratch);
   k->mix_softmax(rows, m->V, (float)weight, m->scratch, out);
 }
 
@@ -140,7 +158,7 @@ static ef_status feed_batch(void *ctx, size_t step, size_t micro, int32_t *ids, 
 
 ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *m) {
   double flops = 0.0;
-  for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->models[i].dims, m->T);
+  for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->mentors[i].model.dims, m->T);
   m->text = *text;
   return (ef_feed){.ctx = m,
                    .batch = feed_batch,

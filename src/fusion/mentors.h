@@ -9,15 +9,21 @@
 #include "fusion/proxy.h"
 #include "train/feed.h"
 
+typedef struct ef_mentor {
+  ef_model model;
+  size_t entry; /* of federation.families */
+  float *final; /* (B*T,D) its last hidden states on the current batch */
+} ef_mentor;
+
 typedef struct ef_mentors {
-  size_t count, B, T, V;
+  size_t count, entries, B, T, V;
   double sharpness;
   const ef_kernels *kernels;
-  ef_model *models;  /* (count) owned */
-  ef_pass **passes;  /* (count) owned */
-  float *row_losses; /* (B*T) owned */
-  double *weights;   /* (B,count) of the current batch; owned */
-  float *scratch;    /* one block of rows; owned */
+  ef_mentor *mentors; /* (count) owned */
+  ef_pass **passes;   /* (entries) one for all teachers of an entry; NULL: it has none; owned */
+  float *row_losses;  /* (B*T) owned */
+  double *weights;    /* (B,count) of the current batch; owned */
+  float *scratch;     /* one block of rows; owned */
   ef_teacher teacher;
   ef_text_feed text; /* of ef_mentors_feed */
 } ef_mentors;

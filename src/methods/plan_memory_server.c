@@ -118,22 +118,26 @@ ef_status ef_plan_server_memory(const ef_planner *p, size_t *bytes) {
   return steps > 0 ? tune_bytes(p, steps, true, bytes) : EF_OK;
 }
 
-/* A teacher with its pass. */
+/* A teacher with its last hidden states. */
 static ef_status mentor_bytes(const ef_planner *p, const ef_dims *dims, size_t *bytes) {
-  size_t B = (size_t)p->deck->tune.micro_batch, T = (size_t)p->deck->global.context;
+  size_t rows = (size_t)(p->deck->tune.micro_batch * p->deck->global.context);
   EF_TRY(ef_plan_model_bytes(dims, NULL, 0, bytes, NULL));
-  *bytes += ef_pass_bytes(dims, EF_PASS_EVAL, B, T, false);
+  *bytes += rows * dims->D * sizeof(float);
   return EF_OK;
 }
 
-/* The teachers. The families of proxies are not known yet: the largest stands for all. */
+/* The teachers, and a pass for each family entry. The families of proxies are not known yet: the largest
+ * stands for all. */
 static ef_status mentors_bytes(const ef_planner *p, size_t *bytes) {
+  size_t B = (size_t)p->deck->tune.micro_batch, T = (size_t)p->deck->global.context, passes = 0;
+  for (size_t i = 0; i < p->population->entries; i++)
+    passes += ef_pass_bytes(&p->population->dims[i], EF_PASS_EVAL, B, T, false);
   if (!ef_mentors_are_uploads(p->deck)) {
     EF_TRY(mentor_bytes(p, ef_plan_largest(p), bytes));
-    *bytes *= (size_t)p->deck->fusion.clusters;
+    *bytes = *bytes * (size_t)p->deck->fusion.clusters + passes;
     return EF_OK;
   }
-  *bytes = 0;
+  *bytes = passes;
   for (size_t n = 0; n < p->population->devices; n++) {
     size_t one;
     if (!ef_plan_trains(p, n)) continue;

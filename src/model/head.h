@@ -1,6 +1,6 @@
 /* The output head on any normed hidden states: that of the whole model and those of its early exits share the
- * matrix and differ only in the rows they read. Callers use loss.h and exits.h; fusion/ofa.h, whose branches
- * end in this head too, brings its own rows.
+ * matrix and differ only in the rows they read. Callers use loss.h and exits.h; those of fusion/ofa.h, whose
+ * branches end in this head too, and of fusion/mentors.h, which keeps rows of many models, bring their own.
  */
 #pragma once
 

@@ -84,13 +84,15 @@ static void open_sample(sample *s, size_t count, float scale, double sharpness) 
 static void open_uploads(sample *s, float scale, double sharpness) {
   open_run(s, MOST, sharpness, "uploads");
   s->clusters = (ef_clusters){.count = 2, .clusters = s->list, .round = 1};
-  s->list[0] = (ef_cluster){.members = 1, .devices = s->devices};
-  s->list[1] = (ef_cluster){.members = 2, .devices = s->devices + 1};
+  int32_t *entry = s->population.entry;
+  entry[2] = entry[1];
+  s->list[0] = (ef_cluster){.entry = (size_t)entry[0], .members = 1, .devices = s->devices};
+  s->list[1] = (ef_cluster){.entry = (size_t)entry[1], .members = 2, .devices = s->devices + 1};
   for (size_t n = 0; n < MOST; n++) {
     ef_part_key key = {
         .kind = EF_UNIT_DEVICE, .index = s->population.devices + n, .sections = EF_DEVICE_SECTIONS};
     s->devices[n] = n;
-    make_teacher(s, n, &key, s->population.entry[n], scale);
+    make_teacher(s, n, &key, entry[n], scale);
   }
   begin(s);
 }
