@@ -302,15 +302,3 @@ ef_status ef_h5_group(ef_h5 *file, const char *path, hid_t *group) {
   *group = here;
   return EF_H5_CHECK(here >= 0, EF_MACHINE, "%s: %s: no such group, or it cannot be made", file->path, path);
 }
-
-ef_status ef_h5_write_vector(ef_h5 *file, const char *path, ef_h5_type type, size_t n, const char *dims,
-                             const char *description, const char *units, const void *data) {
-  ef_h5_array array = {.path = path,
-                       .type = type,
-                       .rank = 1,
-                       .shape = {n},
-                       .description = description,
-                       .units = units,
-                       .dims = dims};
-  return ef_h5_write(file, &array, data);
-}

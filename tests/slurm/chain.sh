@@ -14,7 +14,7 @@ chain() {
   verdict 'four jobs' "$([ "${#links[@]}" = 4 ] || cat "$work/edgefuse-case-$job.log")"
 }
 
-local_steps 60
+local_steps 200
 cat >>"$deck" <<'DECK'
 market:
   capacity_flops: 4.0e+8
@@ -24,14 +24,14 @@ market:
   slots: 2
   sweeps: []
 DECK
-slow 20
+slow 10
 EDGEFUSE_PROGRAM=$work/slow chain "$work/good" "$deck"
 good=("${links[@]}")
+at_work "$work/good"
+end_slot "${good[1]}"
 sed 's/gardening.jsonl/none.jsonl/' "$deck" >"$work/no_text.yaml"
 chain "$work/bad" "$work/no_text.yaml"
 
-at_work "$work/good"
-end_slot "${good[1]}"
 over "${links[0]}" FAILED 4
 for job in "${links[@]:1}"; do over "$job" CANCELLED 0; done
 absent "$work/bad/report.json" "$work/bad/market"
