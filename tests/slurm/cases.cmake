@@ -6,4 +6,4 @@ foreach(case slots requeue failure array chain nodes scaling)
     ENVIRONMENT "${EF_TEST_ENV}" TIMEOUT 240 SKIP_RETURN_CODE 77 LABELS "slurm;slow"
     FAIL_REGULAR_EXPRESSION "${EF_TEST_FAIL}")
 endforeach()
-set_tests_properties(slurm/slots PROPERTIES COST 1000) # the longest first
+set_tests_properties(slurm/slots PROPERTIES COST 1000 TIMEOUT 480) # the longest first; it waits for several time limits
