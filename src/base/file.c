@@ -3,13 +3,14 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, OPEN_FOLDERS = 16 };
 
 static ef_status read_stream(FILE *stream, const char *path, ef_status code, char **data, size_t *size) {
   struct stat info;
@@ -98,3 +99,13 @@ size_t ef_disk_free(const char *path) {
   if (statvfs(path, &info) != 0) return 0;
   return (size_t)info.f_bavail * (size_t)info.f_frsize;
 }
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
+  (void)info;
+  (void)kind;
+  (void)place;
+  remove(path);
+  return 0;
+}
+
+void ef_folder_remove(const char *path) { nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS); }

@@ -17,6 +17,8 @@ ef_status ef_file_commit(const char *temporary, const char *path);
 
 /* Makes a folder and its parents; one that exists is fine. EF_MACHINE on failure. Local. */
 ef_status ef_folder_make(const char *path);
+/* Removes a file, or a folder with all that is in it, as far as it can; links are not followed. Local. */
+void ef_folder_remove(const char *path);
 
 bool ef_file_exists(const char *path);
 

@@ -1,11 +1,10 @@
 #include "doctor/scratch.h"
 
 #include "base/file.h"
-#include <ftw.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, OPEN_FOLDERS = 16 };
+enum { PATH_BYTES = 4096 };
 
 ef_status ef_scratch_make(const char *folder, const char *const *names, bool *made) {
   *made = !ef_file_exists(folder);
@@ -19,19 +18,11 @@ ef_status ef_scratch_make(const char *folder, const char *const *names, bool *ma
   return ef_folder_make(folder);
 }
 
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place) {
-  (void)info;
-  (void)kind;
-  (void)place;
-  remove(path);
-  return 0;
-}
-
 void ef_scratch_remove(const char *folder, const char *const *names, bool made) {
   for (; *names; names++) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", folder, *names);
-    nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+    ef_folder_remove(path);
   }
   if (made) rmdir(folder);
 }

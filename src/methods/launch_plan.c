@@ -20,15 +20,6 @@ static ef_status make_folder(char *folder, size_t size) {
   return EF_CHECK(mkdtemp(folder), EF_MACHINE, "%s: %s", folder, strerror(errno));
 }
 
-static void remove_folder(const char *folder) {
-  static const char *const names[] = {"tokens/tokens.h5", "tokens/settings.yaml", "tokens", ""};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-    remove(path);
-  }
-}
-
 static ef_status borrow_text(const char *from, const char *folder) {
   char path[PATH_BYTES], link[PATH_BYTES], target[PATH_MAX], *settings = NULL;
   size_t bytes;
@@ -64,7 +55,7 @@ ef_status ef_launch_plan_make(const ef_launch *launch, int ranks, ef_plan *plan)
   char folder[FOLDER_BYTES];
   EF_TRY(make_folder(folder, sizeof folder));
   ef_status status = plan_in(launch, ranks, folder, plan);
-  remove_folder(folder);
+  ef_folder_remove(folder);
   return status;
 }
 

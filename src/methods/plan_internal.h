@@ -37,6 +37,8 @@ bool ef_plan_has(const ef_planner *planner, const ef_plan_phase *phase);
 bool ef_plan_trains(const ef_planner *planner, size_t device);
 bool ef_plan_copies(const ef_planner *planner);
 bool ef_plan_control(const ef_planner *planner);
+/* True if tuning has teachers (fusion/mentors.h). Pure. */
+bool ef_plan_mentors(const ef_planner *planner);
 /* Routed experts of a layer on a device that trains global models. Pure. */
 size_t ef_plan_held(const ef_planner *planner);
 /* Dims of a device's own model. Pure. */

@@ -150,9 +150,8 @@ static ef_status mentors_bytes(const ef_planner *p, size_t *bytes) {
 /* What a fusion adds: its teachers, and the text that they wrote. */
 static ef_status fusion_bytes(const ef_planner *p, size_t *bytes) {
   const ef_deck *d = p->deck;
-  bool mentors = (p->method->does & EF_DOES_MENTORS) && d->tune.kl > 0.0;
   *bytes = 0;
-  if (mentors) EF_TRY(mentors_bytes(p, bytes));
+  if (ef_plan_mentors(p)) EF_TRY(mentors_bytes(p, bytes));
   if (ef_generated_on(d)) *bytes += (size_t)d->fusion.clusters * ef_generated_length(d) * sizeof(int32_t);
   return EF_OK;
 }

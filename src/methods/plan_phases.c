@@ -16,6 +16,10 @@ bool ef_plan_control(const ef_planner *p) {
 
 bool ef_plan_copies(const ef_planner *p) { return !(p->method->does & EF_DOES_FUSION) || ef_plan_control(p); }
 
+bool ef_plan_mentors(const ef_planner *p) {
+  return (p->method->does & EF_DOES_MENTORS) && p->deck->tune.kl > 0.0;
+}
+
 size_t ef_plan_held(const ef_planner *p) {
   return (size_t)(p->method->does & EF_DOES_PRUNED ? p->deck->rivals.experts : p->deck->global.experts);
 }

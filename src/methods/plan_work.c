@@ -120,10 +120,6 @@ void ef_plan_server_work(const ef_planner *p, ef_plan *plan) {
   if (steps > 0) plan->part_bytes += model_part(&p->global);
 }
 
-static bool mentors(const ef_planner *p) {
-  return (p->method->does & EF_DOES_MENTORS) && p->deck->tune.kl > 0.0;
-}
-
 /* The teachers' forward passes: a third of training them. The families of proxies are not known yet: the
  * largest stands for all. */
 static double mentors_flops(const ef_planner *p, size_t steps) {
@@ -143,7 +139,7 @@ void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
   bool frozen = (p->method->does & EF_DOES_FUSION) && !d->tune.experts;
   size_t still = frozen ? ef_dims_moe_count(&p->global) * p->global.E * 3 * p->global.D * p->global.Fe : 0;
   server_steps(p, steps, plan);
-  if (mentors(p)) plan->flops += mentors_flops(p, steps);
+  if (ef_plan_mentors(p)) plan->flops += mentors_flops(p, steps);
   plan->checkpoint_bytes = sizeof(float) * (2 * moe + 2 * (moe - still));
 }
 
