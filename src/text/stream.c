@@ -59,6 +59,15 @@ void ef_stream_free(ef_stream *stream) {
 
 static int32_t target_of(int32_t id) { return id == EF_TOKEN_BOS ? EF_TOKEN_IGNORE : id; }
 
+void ef_stream_ring(const ef_stream *stream, size_t start, size_t T, int32_t *ids, int32_t *targets) {
+  size_t at = start;
+  for (size_t t = 0; t < T; t++) {
+    ids[t] = stream->ids[at];
+    at = at + 1 < stream->count ? at + 1 : 0;
+    targets[t] = target_of(stream->ids[at]);
+  }
+}
+
 ef_status ef_stream_sample(const ef_stream *stream, uint64_t seed, uint64_t unit, uint32_t step, size_t first,
                            size_t B, size_t T, int32_t *ids, int32_t *targets) {
   EF_TRY(
@@ -67,12 +76,8 @@ ef_status ef_stream_sample(const ef_stream *stream, uint64_t seed, uint64_t unit
     /* Each window has its own block of random numbers, so it does not depend on those before it. */
     ef_rng rng = ef_rng_stream(seed, EF_RNG_BATCH, unit, step);
     rng.counter[0] = (uint32_t)(first + b);
-    size_t at = (size_t)ef_rng_below(&rng, stream->count);
-    for (size_t t = 0; t < T; t++) {
-      ids[b * T + t] = stream->ids[at];
-      at = at + 1 < stream->count ? at + 1 : 0;
-      targets[b * T + t] = target_of(stream->ids[at]);
-    }
+    size_t start = (size_t)ef_rng_below(&rng, stream->count);
+    ef_stream_ring(stream, start, T, ids + b * T, targets + b * T);
   }
   return EF_OK;
 }

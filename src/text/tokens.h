@@ -68,6 +68,9 @@ void ef_stream_free(ef_stream *stream);
 ef_status ef_stream_sample(const ef_stream *stream, uint64_t seed, uint64_t unit, uint32_t step, size_t first,
                            size_t B, size_t T, int32_t *ids, int32_t *targets);
 
+/* The window that starts at token `start`, of the stream as a ring: ids, targets (T) as above. Local. */
+void ef_stream_ring(const ef_stream *stream, size_t start, size_t T, int32_t *ids, int32_t *targets);
+
 /* Evaluation windows: consecutive, each token of the stream is a target exactly once except BOS. Number of
  * windows of T tokens, and window w: ids (T), targets (T), the last one padded with BOS and EF_TOKEN_IGNORE.
  * Local. */
