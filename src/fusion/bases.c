@@ -50,6 +50,7 @@ ef_status ef_global_dims(const ef_run *run, ef_dims *global, ef_dims *base) {
                   d->global.family));
   if (ef_dims_make(family, &shape, global) != EF_OK) return ef_context(EF_DECK, "global");
   if (set_exits(&d->exits.after, global) != EF_OK) return ef_context(EF_DECK, "exits.after");
+  global->embed_std = (float)d->global.embedding_std;
   global->aux = family == EF_QWEN2_MOE ? EF_AUX_POOLED : EF_AUX_SEQUENCE;
   global->aux_coef = (float)d->tune.aux;
   return ef_base_dims(global, (size_t)d->fusion.clusters, base);

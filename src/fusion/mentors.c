@@ -12,9 +12,7 @@ enum { ROWS = 32 }; /* of a block of logits */
 /* A teacher whose weight on a window is below this says nothing about it. */
 static const double LEAST_WEIGHT = 1e-6;
 
-static void mixture_logits(void *ctx, size_t row, size_t rows, float *out);
-
-bool ef_mentors_are_uploads(const ef_deck *deck) { return strcmp(deck->tune.teachers, "uploads") == 0; }
+bool ef_mentors_are_uploads(const ef_deck *deck) { return strcmp(deck->ensemble.teachers, "uploads") == 0; }
 
 static size_t count_of(const ef_deck *deck, const ef_clusters *clusters) {
   size_t members = 0;
@@ -60,9 +58,8 @@ ef_status ef_mentors_create(const ef_run *run, const ef_population *population, 
                     .B = B,
                     .T = T,
                     .V = run->tokens.vocabulary,
-                    .sharpness = run->deck->tune.sharpness,
-                    .kernels = run->kernels,
-                    .teacher = {.ctx = m, .logits = mixture_logits}};
+                    .sharpness = run->deck->ensemble.sharpness,
+                    .kernels = run->kernels};
   ef_status status = EF_OK;
   EF_GO(EF_NEW(m->mentors, m->count));
   EF_GO(EF_NEW(m->passes, m->entries));
@@ -139,8 +136,7 @@ static void mix_block(ef_mentors *m, const ef_kernels *k, size_t row, size_t row
   for (size_t j = 0; j < rows * m->V; j++) out[j] = logf(out[j] + 1e-30f);
 }
 
-static void mixture_logits(void *ctx, size_t row, size_t rows, float *out) {
-  ef_mentors *m = ctx;
+void ef_mentors_mixture(ef_mentors *m, size_t row, size_t rows, float *out) {
   for (size_t done = 0; done < rows;) {
     size_t window_left = m->T - (row + done) % m->T, n = rows - done;
     if (n > window_left) n = window_left;
@@ -150,22 +146,8 @@ static void mixture_logits(void *ctx, size_t row, size_t rows, float *out) {
   }
 }
 
-static ef_status feed_batch(void *ctx, size_t step, size_t micro, int32_t *ids, int32_t *targets) {
-  ef_mentors *m = ctx;
-  EF_TRY(ef_text_feed_batch(&m->text, step, micro, ids, targets));
-  return ef_mentors_begin(m, ids, targets);
-}
-
-ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *m) {
+double ef_mentors_flops(const ef_mentors *m) {
   double flops = 0.0;
   for (size_t i = 0; i < m->count; i++) flops += ef_forward_flops_per_token(&m->mentors[i].model.dims, m->T);
-  m->text = *text;
-  return (ef_feed){.ctx = m,
-                   .batch = feed_batch,
-                   .teacher = &m->teacher,
-                   .ce = 1.0f,
-                   .kl = (float)run->deck->tune.kl,
-                   .tau = (float)run->deck->tune.tau,
-                   .teacher_flops = flops,
-                   .labels = text->labels};
+  return flops;
 }

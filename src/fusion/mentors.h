@@ -1,13 +1,12 @@
 /* The teachers of the merged model (extended recipe): the proxies, or all models that the devices uploaded
- * (tune.teachers), as in ensemble distillation (Lin et al., "Ensemble distillation for robust model fusion in
- * federated learning", NeurIPS 2020). On each window their distributions are mixed with weights
+ * (ensemble.teachers), as in ensemble distillation (Lin et al., "Ensemble distillation for robust model
+ * fusion in federated learning", NeurIPS 2020). On each window their distributions are mixed with weights
  * softmax(-sharpness * loss of the teacher on that window), the loss being the sum over its scored tokens
  * divided by T. The mean of a cluster's weights forgets what its members alone know; the mixture does not.
  */
 #pragma once
 
 #include "fusion/proxy.h"
-#include "train/feed.h"
 
 typedef struct ef_mentor {
   ef_model model;
@@ -24,8 +23,6 @@ typedef struct ef_mentors {
   float *row_losses;  /* (B*T) owned */
   double *weights;    /* (B,count) of the current batch; owned */
   float *scratch;     /* one block of rows; owned */
-  ef_teacher teacher;
-  ef_text_feed text; /* of ef_mentors_feed */
 } ef_mentors;
 
 /* True if every upload teaches, not the proxies. Pure. */
@@ -36,10 +33,11 @@ ef_status ef_mentors_create(const ef_run *run, const ef_population *population, 
                             size_t B, size_t T, ef_mentors *mentors);
 void ef_mentors_free(ef_mentors *mentors);
 
-/* Runs the teachers on a micro-batch and weighs them; mentors->teacher then gives the logarithm of the
- * mixture. Local. */
+/* Runs the teachers on a micro-batch and weighs them. Local. */
 ef_status ef_mentors_begin(ef_mentors *mentors, const int32_t *ids, const int32_t *targets);
 
-/* The feed of tuning: windows of `text`, cross-entropy and tune.kl times KL to the mixture. Borrows
- * `mentors`. Local. */
-ef_feed ef_mentors_feed(const ef_run *run, const ef_text_feed *text, ef_mentors *mentors);
+/* Logarithm of the mixture (rows,V) on rows [row, row+rows) of that micro-batch. Local. */
+void ef_mentors_mixture(ef_mentors *mentors, size_t row, size_t rows, float *out);
+
+/* FLOPs of all teachers on one token. Pure. */
+double ef_mentors_flops(const ef_mentors *mentors);

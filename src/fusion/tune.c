@@ -225,7 +225,7 @@ static ef_effort effort_of(const ef_tuner *t) {
   size_t steps = t->step - t->restored, tokens = steps * (size_t)t->run->deck->tune.batch * t->T;
   bool root = ef_par_root(t->run->par);
   if (!root) return (ef_effort){0};
-  double flops = ef_dims_flops_per_token(&t->shard.dims, t->T) + t->tuning->feed->teacher_flops;
+  double flops = ef_dims_flops_per_token(&t->shard.dims, t->T);
   return (ef_effort){(double)tokens, (double)tokens * flops, (double)steps};
 }
 

@@ -1,6 +1,6 @@
 #include "base/memory.h"
+#include "fusion/answers.h"
 #include "fusion/generated.h"
-#include "fusion/mentors.h"
 #include "fusion/merged.h"
 #include "methods/methods.h"
 #include "methods/recipes.h"
@@ -18,39 +18,53 @@ static ef_status tune_with(ef_run *run, ef_outcome *o, const ef_part_key *start,
                       .train_experts = run->deck->tune.experts,
                       .lineage = lineage,
                       .name = "tuning",
-                      .sections = "text,federation,global,eval,fusion,tune,exits"};
+                      .sections = "text,federation,global,eval,fusion,ensemble,tune,exits"};
   return ef_tune(run, &tuning, &o->tuned);
 }
 
-/* All that the proxies of the last round wrote, beside the public text. */
-static ef_status mix_generated(const ef_run *run, const ef_outcome *o, ef_stream *generated,
-                               ef_text_feed *text) {
-  if (!ef_generated_on(run->deck)) return EF_OK;
-  EF_TRY(ef_generated_load(run, &o->clusters, 0, o->clusters.count, generated));
-  text->source.generated = generated;
-  text->source.generated_share = run->deck->fusion.generated_share;
-  return run->deck->fusion.generated_ce ? EF_OK : EF_NEW(text->labels, text->B * text->T);
+/* What tuning learns from: the public text, what was generated, and the teachers' answers about both. */
+typedef struct lessons {
+  ef_text_feed text;
+  ef_stream generated;
+  ef_answers answers;
+} lessons;
+
+/* All that the proxies of the last round wrote. Local. */
+static ef_status add_generated(const ef_run *run, const ef_outcome *o, lessons *l) {
+  l->text.source.generated = &l->generated;
+  l->text.source.generated_share = run->deck->fusion.generated_share;
+  return ef_generated_load(run, &o->clusters, 0, o->clusters.count, &l->generated);
+}
+
+/* Collective. */
+static ef_status prepare_lessons(ef_run *run, const ef_outcome *o, lessons *l, ef_feed *feed) {
+  const ef_stream *generated = ef_generated_on(run->deck) ? &l->generated : NULL;
+  l->text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
+  if (generated) EF_TRY(ef_agree(run->par, add_generated(run, o, l)));
+  *feed = ef_text_feed_plain(&l->text);
+  if (run->deck->tune.kl == 0.0) return EF_OK;
+  EF_TRY(ef_answers_make(run, &o->population, &o->clusters, generated));
+  EF_TRY(ef_agree(run->par, ef_answers_load(run, generated, l->text.source.unit, &l->answers)));
+  *feed = ef_answers_feed(run, &l->answers);
+  return EF_OK;
+}
+
+static void free_lessons(lessons *l) {
+  ef_answers_free(&l->answers);
+  ef_stream_free(&l->generated);
 }
 
 static ef_status tune(ef_run *run, ef_outcome *o, const ef_part_key *start) {
-  ef_text_feed text = ef_text_feed_of(run, &run->public_text, ef_unit(EF_UNIT_TUNE, 0));
-  ef_mentors mentors = {0};
-  ef_stream generated = {0};
+  lessons l = {0};
+  ef_feed feed;
   float *lineage = NULL;
   ef_status status = EF_OK;
-  EF_GO(ef_agree(run->par, mix_generated(run, o, &generated, &text)));
-  ef_feed feed = ef_text_feed_plain(&text);
   EF_GO(ef_agree(run->par, EF_NEW(lineage, o->global.E * o->population.devices)));
   ef_merged_lineage(&o->clusters, &o->bases, o->population.devices, lineage);
-  if (run->deck->tune.kl > 0.0) {
-    EF_GO(ef_agree(run->par, ef_mentors_create(run, &o->population, &o->clusters, text.B, text.T, &mentors)));
-    feed = ef_mentors_feed(run, &text, &mentors);
-  }
+  EF_GO(prepare_lessons(run, o, &l, &feed));
   EF_GO(tune_with(run, o, start, &feed, lineage));
 done:
-  ef_mentors_free(&mentors);
-  ef_stream_free(&generated);
-  ef_free(text.labels);
+  free_lessons(&l);
   ef_free(lineage);
   return status;
 }

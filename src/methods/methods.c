@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char FUSION[] = "text,federation,fusion,global,tune,exits,eval";
+static const char FUSION[] = "text,federation,fusion,global,ensemble,tune,exits,eval";
 static const char RIVAL[] = "text,federation,fusion,global,tune,exits,eval,control,rivals";
 
 const ef_method ef_methods[] = {

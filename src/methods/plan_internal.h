@@ -39,6 +39,8 @@ bool ef_plan_copies(const ef_planner *planner);
 bool ef_plan_control(const ef_planner *planner);
 /* True if tuning has teachers (fusion/mentors.h). Pure. */
 bool ef_plan_mentors(const ef_planner *planner);
+/* Tokens of all generated text; 0: none is made. Pure. */
+size_t ef_plan_generated(const ef_planner *planner);
 /* Routed experts of a layer on a device that trains global models. Pure. */
 size_t ef_plan_held(const ef_planner *planner);
 /* Dims of a device's own model. Pure. */
@@ -56,6 +58,7 @@ void ef_plan_distil_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_copies_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_control_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_merge_work(const ef_planner *planner, ef_plan *plan);
+void ef_plan_answers_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_server_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_rounds_work(const ef_planner *planner, ef_plan *plan);
 void ef_plan_average_work(const ef_planner *planner, ef_plan *plan);
@@ -73,6 +76,7 @@ ef_status ef_plan_distil_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_copies_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_control_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_merge_memory(const ef_planner *planner, size_t *bytes);
+ef_status ef_plan_answers_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_server_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_rounds_memory(const ef_planner *planner, size_t *bytes);
 ef_status ef_plan_average_memory(const ef_planner *planner, size_t *bytes);

@@ -1,7 +1,6 @@
 /* The global model on the server, its experts spread over the ranks (train/step.h, fusion/tune.h). */
 #include "base/memory.h"
-#include "fusion/generated.h"
-#include "fusion/mentors.h"
+#include "fusion/answers.h"
 #include "methods/plan_internal.h"
 #include "methods/plan_memory.h"
 #include "methods/recipes.h"
@@ -120,7 +119,7 @@ ef_status ef_plan_server_memory(const ef_planner *p, size_t *bytes) {
 
 /* A teacher with its last hidden states. */
 static ef_status mentor_bytes(const ef_planner *p, const ef_dims *dims, size_t *bytes) {
-  size_t rows = (size_t)(p->deck->tune.micro_batch * p->deck->global.context);
+  size_t rows = (size_t)p->deck->global.context;
   EF_TRY(ef_plan_model_bytes(dims, NULL, 0, bytes, NULL));
   *bytes += rows * dims->D * sizeof(float);
   return EF_OK;
@@ -129,9 +128,9 @@ static ef_status mentor_bytes(const ef_planner *p, const ef_dims *dims, size_t *
 /* The teachers, and a pass for each family entry. The families of proxies are not known yet: the largest
  * stands for all. */
 static ef_status mentors_bytes(const ef_planner *p, size_t *bytes) {
-  size_t B = (size_t)p->deck->tune.micro_batch, T = (size_t)p->deck->global.context, passes = 0;
+  size_t T = (size_t)p->deck->global.context, passes = 0;
   for (size_t i = 0; i < p->population->entries; i++)
-    passes += ef_pass_bytes(&p->population->dims[i], EF_PASS_EVAL, B, T, false);
+    passes += ef_pass_bytes(&p->population->dims[i], EF_PASS_EVAL, 1, T, false);
   if (!ef_mentors_are_uploads(p->deck)) {
     EF_TRY(mentor_bytes(p, ef_plan_largest(p), bytes));
     *bytes = *bytes * (size_t)p->deck->fusion.clusters + passes;
@@ -147,13 +146,18 @@ static ef_status mentors_bytes(const ef_planner *p, size_t *bytes) {
   return EF_OK;
 }
 
-/* What a fusion adds: its teachers, and the text that they wrote. */
-static ef_status fusion_bytes(const ef_planner *p, size_t *bytes) {
-  const ef_deck *d = p->deck;
-  *bytes = 0;
-  if (ef_plan_mentors(p)) EF_TRY(mentors_bytes(p, bytes));
-  if (ef_generated_on(d)) *bytes += (size_t)d->fusion.clusters * ef_generated_length(d) * sizeof(int32_t);
+ef_status ef_plan_answers_memory(const ef_planner *p, size_t *bytes) {
+  size_t generated = ef_plan_generated(p);
+  if (!ef_plan_mentors(p)) return EF_OK;
+  EF_TRY(mentors_bytes(p, bytes));
+  *bytes += generated * sizeof(int32_t) + ef_answers_piece_bytes(p->run, generated);
   return EF_OK;
+}
+
+/* What a fusion adds: the answers, and the text that was generated. */
+static size_t fusion_bytes(const ef_planner *p) {
+  size_t generated = ef_plan_generated(p);
+  return generated * sizeof(int32_t) + (ef_plan_mentors(p) ? ef_answers_bytes(p->run, generated) : 0);
 }
 
 /* Public and private text in one block. */
@@ -171,7 +175,7 @@ ef_status ef_plan_tuning_memory(const ef_planner *p, size_t *bytes) {
   bool fusion = does & EF_DOES_FUSION;
   size_t beside = 0;
   EF_TRY(tune_bytes(p, p->method->final_steps(p->deck), !fusion || p->deck->tune.experts, bytes));
-  if (fusion) EF_TRY(fusion_bytes(p, &beside));
+  if (fusion) beside = fusion_bytes(p);
   if (does & EF_DOES_CENTRAL) beside = all_text_bytes(p);
   if (does & EF_DOES_LOGITS) beside = ef_plan_targets_bytes(p);
   *bytes += beside;

@@ -1,5 +1,6 @@
 #include "federation/local.h"
 #include "fusion/features.h"
+#include "fusion/generated.h"
 #include "methods/plan_internal.h"
 #include "rivals/rounds.h"
 #include "rivals/transfer.h"
@@ -18,6 +19,10 @@ bool ef_plan_copies(const ef_planner *p) { return !(p->method->does & EF_DOES_FU
 
 bool ef_plan_mentors(const ef_planner *p) {
   return (p->method->does & EF_DOES_MENTORS) && p->deck->tune.kl > 0.0;
+}
+
+size_t ef_plan_generated(const ef_planner *p) {
+  return ef_generated_on(p->deck) ? (size_t)p->deck->fusion.clusters * ef_generated_length(p->deck) : 0;
 }
 
 size_t ef_plan_held(const ef_planner *p) {
@@ -71,6 +76,8 @@ const ef_plan_phase ef_plan_phases[] = {
     {"merge of copies", 0, NULL, ef_plan_copies_work, ef_plan_copies_memory, EF_PLAN_ROOT, false},
     {"public only", EF_DOES_CONTROL, NULL, ef_plan_control_work, ef_plan_control_memory, EF_PLAN_ALL, true},
     {"merge", EF_DOES_FUSION, NULL, ef_plan_merge_work, ef_plan_merge_memory, EF_PLAN_ROOT, false},
+    {"teachers' answers", EF_DOES_MENTORS, NULL, ef_plan_answers_work, ef_plan_answers_memory, EF_PLAN_ALL,
+     false},
     {"server", EF_DOES_SERVER, NULL, ef_plan_server_work, ef_plan_server_memory, EF_PLAN_ALL, true},
     {"rounds", EF_DOES_ROUNDS, check_rounds, ef_plan_rounds_work, ef_plan_rounds_memory, EF_PLAN_OWNER,
      false},

@@ -1,8 +1,8 @@
 #include "federation/local.h"
 #include "federation/upload.h"
 #include "federation/wire.h"
+#include "fusion/answers.h"
 #include "fusion/generated.h"
-#include "fusion/mentors.h"
 #include "methods/plan_internal.h"
 #include "methods/recipes.h"
 #include "rivals/logits.h"
@@ -120,17 +120,24 @@ void ef_plan_server_work(const ef_planner *p, ef_plan *plan) {
   if (steps > 0) plan->part_bytes += model_part(&p->global);
 }
 
-/* The teachers' forward passes: a third of training them. The families of proxies are not known yet: the
- * largest stands for all. */
-static double mentors_flops(const ef_planner *p, size_t steps) {
-  int64_t batch = p->deck->tune.batch, context = p->deck->global.context;
+/* FLOPs of all teachers on one token. The families of proxies are not known yet: the largest stands for all.
+ */
+static double mentors_flops(const ef_planner *p) {
+  size_t context = (size_t)p->deck->global.context;
   double sum = 0.0;
   if (!ef_mentors_are_uploads(p->deck))
-    return (double)p->deck->fusion.clusters * cost(ef_plan_largest(p), steps, batch, context) / 3.0;
+    return (double)p->deck->fusion.clusters * ef_forward_flops_per_token(ef_plan_largest(p), context);
   for (size_t n = 0; n < p->population->devices; n++) {
-    if (ef_plan_trains(p, n)) sum += cost(ef_plan_dims(p, n), steps, batch, context) / 3.0;
+    if (ef_plan_trains(p, n)) sum += ef_forward_flops_per_token(ef_plan_dims(p, n), context);
   }
   return sum;
+}
+
+void ef_plan_answers_work(const ef_planner *p, ef_plan *plan) {
+  if (!ef_plan_mentors(p)) return;
+  size_t generated = ef_plan_generated(p);
+  plan->flops += mentors_flops(p) * (double)ef_answers_read(p->run, generated);
+  plan->part_bytes += ef_answers_bytes(p->run, generated);
 }
 
 void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
@@ -139,7 +146,6 @@ void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
   bool frozen = (p->method->does & EF_DOES_FUSION) && !d->tune.experts;
   size_t still = frozen ? ef_dims_moe_count(&p->global) * p->global.E * 3 * p->global.D * p->global.Fe : 0;
   server_steps(p, steps, plan);
-  if (ef_plan_mentors(p)) plan->flops += mentors_flops(p, steps);
   plan->checkpoint_bytes = sizeof(float) * (2 * moe + 2 * (moe - still));
 }
 

@@ -40,7 +40,7 @@ static void count_rows(const ef_pass *s, const block *b, float *row_losses, uint
 static void distil(ef_pass *s, const ef_loss_spec *spec, const block *b, float *dlogits, ef_loss_sums *sums) {
   const ef_head_state *w = &s->head;
   size_t V = s->dims.V, k = spec->top_k;
-  spec->teacher->logits(spec->teacher->ctx, b->row, b->rows, w->teacher);
+  spec->teacher->logits(spec->teacher->ctx, b->row, b->rows, w->logits, w->teacher);
   if (spec->ofa) {
     s->k->ofa(b->rows, V, spec->tau, spec->epsilon, w->teacher, w->logits, b->targets, spec->kl_scale,
               w->losses, dlogits);

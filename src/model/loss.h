@@ -10,10 +10,12 @@
 /* Largest number of teacher logits kept per row; a larger top_k means the full distribution. */
 enum { EF_TOP_K_MAX = 1024 };
 
-/* Source of teacher logits: writes (rows,V) for rows [row, row+rows) of the same batch. */
+/* Source of teacher logits: writes (rows,V) for rows [row, row+rows) of the same batch. `student` (rows,V)
+ * are the logits that they will be compared with: a teacher that is known in part takes the rest from there.
+ */
 typedef struct ef_teacher {
   void *ctx;
-  void (*logits)(void *ctx, size_t row, size_t rows, float *out);
+  void (*logits)(void *ctx, size_t row, size_t rows, const float *student, float *out);
 } ef_teacher;
 
 typedef struct ef_loss_spec {

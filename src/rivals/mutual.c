@@ -49,7 +49,8 @@ static void write_row(const ef_soft_labels *l, size_t row, float *out) {
   }
 }
 
-static void soft_logits(void *ctx, size_t row, size_t rows, float *out) {
+static void soft_logits(void *ctx, size_t row, size_t rows, const float *student, float *out) {
+  (void)student;
   const ef_soft_labels *l = ctx;
   for (size_t r = 0; r < rows; r++) {
     if (l->token[row + r] == SIZE_MAX) {

@@ -8,10 +8,7 @@ ef_text_feed ef_text_feed_of(const ef_run *run, const ef_stream *text, uint64_t 
 
 ef_status ef_text_feed_batch(const ef_text_feed *text, size_t step, size_t micro, int32_t *ids,
                              int32_t *targets) {
-  size_t first = micro * text->B;
-  EF_TRY(ef_source_sample(&text->source, step, first, text->B, text->T, ids, targets));
-  if (text->labels) ef_source_labels(&text->source, step, first, text->B, text->T, targets, text->labels);
-  return EF_OK;
+  return ef_source_sample(&text->source, step, micro * text->B, text->B, text->T, ids, targets);
 }
 
 static ef_status plain_batch(void *ctx, size_t step, size_t micro, int32_t *ids, int32_t *targets) {
@@ -19,5 +16,5 @@ static ef_status plain_batch(void *ctx, size_t step, size_t micro, int32_t *ids,
 }
 
 ef_feed ef_text_feed_plain(ef_text_feed *text) {
-  return (ef_feed){.ctx = text, .batch = plain_batch, .ce = 1.0f, .tau = 1.0f, .labels = text->labels};
+  return (ef_feed){.ctx = text, .batch = plain_batch, .ce = 1.0f, .tau = 1.0f};
 }

@@ -14,7 +14,6 @@ typedef struct ef_feed {
   ef_status (*batch)(void *ctx, size_t step, size_t micro, int32_t *ids, int32_t *targets);
   const ef_teacher *teacher; /* NULL: none */
   float ce, kl, tau;         /* weights of the losses, both means over the counted tokens; temperature */
-  double teacher_flops;      /* of the teacher's forward passes, a token (ef_forward_flops_per_token) */
   const int32_t *labels;     /* (B,T) filled by batch: what the cross-entropy leaves out; NULL: nothing */
 } ef_feed;
 
@@ -22,8 +21,6 @@ typedef struct ef_feed {
 typedef struct ef_text_feed {
   ef_source source;
   size_t B, T;
-  int32_t *labels; /* (B,T) borrowed: generated windows have no cross-entropy (ef_source_labels); NULL: they
-                      have */
 } ef_text_feed;
 
 /* Windows of `text`, which is borrowed, from the random stream of `unit`. Local. */

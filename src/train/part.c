@@ -11,8 +11,9 @@
 enum { PATH_BYTES = 4096, IDENTITY_BYTES = 64 };
 
 static const char *const kind_names[EF_UNIT_KIND_COUNT] = {
-    "",     "family",      "base_start", "device", "mean",  "proxy",  "base",    "merged",
-    "tune", "public_only", "server",     "local",  "round", "logits", "targets", "generated",
+    "",      "family", "base_start", "device",      "mean",    "proxy",
+    "base",  "merged", "tune",       "public_only", "server",  "local",
+    "round", "logits", "targets",    "generated",   "answers",
 };
 
 const char *ef_unit_name(ef_unit_kind kind) { return kind_names[kind]; }

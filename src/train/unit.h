@@ -20,6 +20,7 @@ typedef enum ef_unit_kind {
   EF_UNIT_LOGITS,  /* logits of public text: round * (devices + 1) + device, the server behind the devices */
   EF_UNIT_TARGETS, /* those chosen as targets in a round */
   EF_UNIT_GENERATED, /* text sampled from a proxy */
+  EF_UNIT_ANSWERS,   /* what the teachers of the merged model say about a piece of the text */
   EF_UNIT_KIND_COUNT
 } ef_unit_kind;
 

@@ -21,7 +21,8 @@ typedef struct sample {
   float *grads; /* (table.floats) */
 } sample;
 
-static void teacher_logits(void *ctx, size_t row, size_t rows, float *out) {
+static void teacher_logits(void *ctx, size_t row, size_t rows, const float *student, float *out) {
+  (void)student;
   const sample *q = ctx;
   memcpy(out, q->logits + row * V, rows * V * sizeof *out);
 }

@@ -83,7 +83,8 @@ typedef struct losses {
   double ce, kl, fm, all;
 } losses;
 
-static void logits_of_teacher(void *ctx, size_t row, size_t rows, float *out) {
+static void logits_of_teacher(void *ctx, size_t row, size_t rows, const float *student, float *out) {
+  (void)student;
   const lesson *s = ctx;
   ef_logits(s->of_teacher, &s->proxy, row, rows, out);
 }

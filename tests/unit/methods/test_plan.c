@@ -60,7 +60,7 @@ Test(plan, more_stages_than_layers_are_refused) {
  * model; a step of it on the server has 4 * 8 tokens, 2 * 3 steps before and 5 after. The base is a qwen2 of
  * width 8 with 4 hidden units: 256 + (8 + 4*64 + 24 + 8 + 3*32) + 8 + 256 = 912. The public text has 10 and
  * 20 tokens in 4 windows of 8. */
-enum { BASE_PARAMS = 912, DEVICES = 2, ROUNDS = 2, SCORED = 10 - 1 + 20 - 1, WINDOWS = 4 };
+enum { BASE_PARAMS = 912, DEVICES = 2, ROUNDS = 2, PUBLIC = 10 + 20, SCORED = PUBLIC - 2, WINDOWS = 4 };
 enum { DEVICE_STEP = 2 * 8, LOCAL = DEVICES * 10 * DEVICE_STEP, STEP = 4 * 8, PRETRAINED = 4 * DEVICE_STEP };
 
 /* FLOPs of a token in training: 6 for every number that it meets, the embedding aside, and 6 D for every
@@ -75,6 +75,7 @@ static ef_status try_plan(const char *method, const char *const *set, ef_plan *p
   sample s;
   sample_make(&s, overrides);
   s.deck.federation.family_count = 1;
+  s.run.public_text.count = PUBLIC;
   ef_status status = ef_plan_make(&s.run, ef_method_find(method), 1, plan);
   s.deck.federation.family_count = 2;
   sample_free(&s);
@@ -118,7 +119,10 @@ Test(plan, fusion_by_hand) {
   cr_expect_eq(plan.part_bytes, 4 * parts);
   expect_traffic(&ofakd, plan.upload_bytes, 0);
   expect_work(&ofakd, 2 * 3 + 5, 3 + 5, LOCAL, server_tokens, flops);
-  cr_expect_float_eq(taught.flops, flops + 2 * 5 * STEP * OF_LLAMA / 3.0, 1e-9 * flops);
+  /* Each device reads the 30 tokens in 7 windows of 8 that overlap by half, and answers in a byte for each of
+   * the 32 tokens of the vocabulary. */
+  cr_expect_float_eq(taught.flops, flops + 2 * 7 * 8 * OF_LLAMA / 3.0, 1e-9 * flops);
+  cr_expect_eq(taught.part_bytes, plan.part_bytes + PUBLIC * 32);
 }
 
 Test(plan, rounds_by_hand) {
