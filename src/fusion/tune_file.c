@@ -45,7 +45,10 @@ static ef_status write_lineage(ef_tuner *t, ef_h5 *file) {
                        .dims = "expert,device"};
   ef_status status = ef_h5_write(file, &array, ef_par_root(t->run->par) ? weight : NULL);
   ef_free(none);
-  if (status != EF_OK) return status;
+  EF_TRY(status);
+  bool root = ef_par_root(t->run->par);
+  EF_TRY(ef_h5_write_axis(file, "/lineage", "expert", E, 0, "number of the expert", root));
+  EF_TRY(ef_h5_write_axis(file, "/lineage", "device", N, 0, "number of the device", root));
   return ef_h5_set_nxdata(file, "/lineage", "expert_device", "expert,device",
                           "which device shaped which expert");
 }
@@ -85,6 +88,8 @@ static ef_status write_results(ef_tuner *t, ef_h5 *file) {
   ef_h5_array results = results_array(domains), loads = load_array(layers, E);
   EF_GO(ef_h5_write(file, &results, root ? rows : NULL));
   EF_GO(ef_h5_write(file, &loads, root ? load : NULL));
+  EF_GO(ef_h5_write_axis(file, "/results", "layer", layers, 0, "layer with experts, from 0", root));
+  EF_GO(ef_h5_write_axis(file, "/results", "expert", E, 0, "number of the expert", root));
   EF_GO(ef_h5_set_nxdata(file, "/results", "expert_load", "layer,expert", "tokens of each expert"));
 done:
   ef_free(rows);
@@ -116,6 +121,7 @@ ef_status ef_tuner_save(ef_tuner *t, bool done) {
   EF_GO(write_progress(t, file, done));
   EF_GO(write_lineage(t, file));
   EF_GO(write_results(t, file));
+  EF_GO(ef_h5_set_default(file, "/entry", done ? "/results" : "/lineage"));
 done:
   if (status == EF_OK) return commit(t, done, file, started);
   ef_h5_close(file);

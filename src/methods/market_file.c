@@ -33,26 +33,20 @@ static ef_status put(market_file *f, ef_h5_type type, const table *t, const void
   return ef_h5_write(f->out, &array, data);
 }
 
-/* An axis that counts from 0. */
-static ef_status put_axis(market_file *f, const char *group, const char *name, const char *description,
-                          size_t count) {
-  int64_t *values = NULL;
-  EF_TRY(EF_NEW(values, count));
-  for (size_t i = 0; i < count; i++) values[i] = (int64_t)i;
-  const table t = {
-      .group = group, .name = name, .description = description, .units = "1", .dims = name, .rows = count};
-  ef_status status = put(f, EF_H5_I64, &t, values);
-  ef_free(values);
-  return status;
-}
-
 static ef_status put_mechanisms(market_file *f, const char *group) {
-  EF_TRY(put_axis(f, group, "mechanism", "place in the attribute mechanisms of this group, from 0",
-                  f->study->mechanism_count));
+  EF_TRY(ef_h5_write_axis(f->out, group, "mechanism", f->study->mechanism_count, 0,
+                          "place in the attribute mechanisms of this group, from 0", true));
   return ef_h5_set_text(f->out, group, "mechanisms", f->mechanisms);
 }
 
-/* Makes a group that leads viewers to its member `first`. */
+/* Says of a dataset that it holds measured times, which no second run has again. */
+static ef_status put_measured(market_file *f, const char *group, const char *name) {
+  char path[PATH_BYTES];
+  snprintf(path, sizeof path, "%s/%s", group, name);
+  return ef_h5_set_int(f->out, path, EF_H5_MEASURED, 1);
+}
+
+/* Makes a group that leads viewers to what is below it at the path `first`. */
 static ef_status put_entry(market_file *f, const char *group, const char *first) {
   EF_TRY(ef_h5_set_text(f->out, group, "NX_class", "NXentry"));
   return ef_h5_set_text(f->out, group, "default", first);
@@ -110,7 +104,7 @@ static ef_status write_slots(market_file *f, const ef_study_case *c, const char 
   EF_GO(write_flag(f, c, group, true));
   EF_GO(write_flag(f, c, group, false));
   EF_GO(put_mechanisms(f, group));
-  EF_GO(put_axis(f, group, "slot", "slot, from 0", S));
+  EF_GO(ef_h5_write_axis(f->out, group, "slot", S, 0, "slot, from 0", true));
   EF_GO(ef_h5_set_nxdata(f->out, group, "profit", "mechanism,slot", c->name));
 done:
   ef_free(values);
@@ -145,7 +139,7 @@ static ef_status write_traffic(market_file *f, const ef_study_case *c, const cha
                       "slot", S, 0},
              s->unit_cost));
   EF_TRY(write_coins(f, c, group));
-  EF_TRY(put_axis(f, group, "slot", "slot, from 0", S));
+  EF_TRY(ef_h5_write_axis(f->out, group, "slot", S, 0, "slot, from 0", true));
   return ef_h5_set_nxdata(f->out, group, "unit_cost", "slot", c->name);
 }
 
@@ -158,8 +152,9 @@ static ef_status write_time(market_file *f, const ef_study_case *c, const char *
   EF_GO(put(f, EF_H5_F64,
             &(table){group, "seconds", "measured time of one clearing", "s", "mechanism,slot", M, S},
             values));
+  EF_GO(put_measured(f, group, "seconds"));
   EF_GO(put_mechanisms(f, group));
-  EF_GO(put_axis(f, group, "slot", "slot, from 0", S));
+  EF_GO(ef_h5_write_axis(f->out, group, "slot", S, 0, "slot, from 0", true));
   EF_GO(ef_h5_set_nxdata(f->out, group, "seconds", "mechanism,slot", c->name));
 done:
   ef_free(values);
@@ -219,7 +214,7 @@ static ef_status write_bids(market_file *f, const ef_study_case *c) {
   EF_TRY(put(f, EF_H5_F64,
              &(table){group, "payment", "what it paid; 0: lost", "money", "bidder,mechanism", n, M},
              s->payment));
-  EF_TRY(put_axis(f, group, "bidder", "bid, from 0, by slot", n));
+  EF_TRY(ef_h5_write_axis(f->out, group, "bidder", n, 0, "bid, from 0, by slot", true));
   EF_TRY(put_mechanisms(f, group));
   return ef_h5_set_nxdata(f->out, group, "bid", "bidder", c->name);
 }
@@ -253,6 +248,7 @@ static ef_status write_sweep(market_file *f, const ef_study_sweep *s, size_t i) 
       f, rows,
       &(table){group, "seconds", "measured time of one clearing, mean", "s", "point,mechanism", P, M},
       offsetof(ef_summary_row, seconds)));
+  EF_TRY(put_measured(f, group, "seconds"));
   EF_TRY(put(f, EF_H5_F64, &(table){group, "point", s->sweep->help, "1", "point", P, 0}, s->sweep->points));
   EF_TRY(put_mechanisms(f, group));
   return ef_h5_set_nxdata(f->out, group, "ratio_mean", "point,mechanism", c->name);
@@ -267,7 +263,9 @@ static ef_status write_sweeps(market_file *f) {
     for (size_t i = 0; i < study->case_count; i++) EF_TRY(write_sweep(f, &study->sweeps[k], i));
     EF_TRY(put_entry(f, entry, study->cases[0].name));
   }
-  return put_entry(f, "/sweep", study->sweeps[0].sweep->name);
+  char first[GROUP_BYTES];
+  snprintf(first, sizeof first, "%s/%s", study->sweeps[0].sweep->name, study->cases[0].name);
+  return put_entry(f, "/sweep", first);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------
@@ -308,13 +306,13 @@ static ef_status write_claims(market_file *f) {
 
 static ef_status write_all(market_file *f) {
   for (size_t m = 0; m < f->study->mechanism_count; m++) append(f->mechanisms, f->study->mechanisms[m]->name);
-  EF_TRY(ef_h5_set_text(f->out, "/", "NX_class", "NXroot"));
-  EF_TRY(ef_h5_set_text(f->out, "/", "default", "simulation"));
   for (size_t i = 0; i < f->study->case_count; i++) {
     EF_TRY(write_case(f, &f->study->cases[i]));
     EF_TRY(write_bids(f, &f->study->cases[i]));
   }
-  EF_TRY(put_entry(f, "/simulation", f->study->cases[0].name));
+  char first[GROUP_BYTES];
+  snprintf(first, sizeof first, "%s/summary", f->study->cases[0].name);
+  EF_TRY(ef_h5_set_default(f->out, "/simulation", first));
   EF_TRY(write_claims(f));
   EF_TRY(write_sweeps(f));
   return write_traces(f);

@@ -147,7 +147,7 @@ static ef_status write_all(ef_h5 *file, const ef_clearing_run *c) {
                      c->instance.workloads[0].policy_count));
   EF_TRY(write_leave(file, c));
   EF_TRY(write_audit(file, c));
-  return ef_h5_set_text(file, "/", "default", "auction");
+  return ef_h5_set_default(file, "/entry", "/auction");
 }
 
 ef_status ef_report_market_file(const ef_run *run, const ef_clearing_run *c) {

@@ -38,18 +38,6 @@ static ef_status write_columns(ef_h5 *out, const char *group, const ef_history *
   return EF_OK;
 }
 
-static ef_status write_steps(ef_h5 *out, const char *group, size_t count) {
-  int64_t *steps = NULL;
-  char path[160];
-  EF_TRY(EF_NEW(steps, count));
-  for (size_t s = 0; s < count; s++) steps[s] = (int64_t)s + 1;
-  snprintf(path, sizeof path, "%s/step", group);
-  ef_status status =
-      ef_h5_write_vector(out, path, EF_H5_I64, count, "step", "optimiser step, from 1", "1", steps);
-  ef_free(steps);
-  return status;
-}
-
 static ef_status write_history(ef_h5 *out, const char *name, const ef_history *history) {
   char group[128];
   float *values = NULL;
@@ -57,7 +45,8 @@ static ef_status write_history(ef_h5 *out, const char *name, const ef_history *h
   EF_TRY(EF_NEW(values, history->count));
   ef_status status = write_columns(out, group, history, values);
   ef_free(values);
-  if (status == EF_OK) status = write_steps(out, group, history->count);
+  if (status == EF_OK)
+    status = ef_h5_write_axis(out, group, "step", history->count, 1, "optimiser step, from 1", true);
   return status == EF_OK ? ef_h5_set_nxdata(out, group, ef_history_name(EF_HISTORY_CE), "step", name)
                          : status;
 }
@@ -98,12 +87,14 @@ static ef_status copy_units(const ef_report *r, ef_h5 *out, ef_unit_kind kind, s
   return EF_OK;
 }
 
-/* The newest checkpoint is the end of the tuning: the report is written right after it. */
-static ef_status copy_tuning(const ef_report *r, ef_h5 *out, size_t *written) {
-  char folder[PATH_BYTES], path[PATH_BYTES], newest[256] = "";
+/* The newest checkpoint is the end of the tuning: the report is written right after it. "" if there is none.
+ */
+static void newest_checkpoint(const ef_report *r, char *path, size_t size) {
+  char folder[PATH_BYTES], newest[256] = "";
+  path[0] = '\0';
   ef_run_path(r->run, folder, sizeof folder, "checkpoint");
   DIR *dir = opendir(folder);
-  if (!dir) return EF_OK;
+  if (!dir) return;
   for (struct dirent *entry; (entry = readdir(dir));) {
     const char *name = entry->d_name;
     size_t n = strlen(name);
@@ -111,8 +102,13 @@ static ef_status copy_tuning(const ef_report *r, ef_h5 *out, size_t *written) {
     if (checkpoint && strcmp(name, newest) > 0) snprintf(newest, sizeof newest, "%s", name);
   }
   closedir(dir);
-  if (!newest[0]) return EF_OK;
-  ef_run_path(r->run, path, sizeof path, "checkpoint/%s", newest);
+  if (newest[0]) ef_run_path(r->run, path, size, "checkpoint/%s", newest);
+}
+
+static ef_status copy_tuning(const ef_report *r, ef_h5 *out, size_t *written) {
+  char path[PATH_BYTES];
+  newest_checkpoint(r, path, sizeof path);
+  if (!path[0]) return EF_OK;
   return copy_history(out, path, ef_unit_name(EF_UNIT_TUNE), written);
 }
 
@@ -125,10 +121,9 @@ static ef_status write_units(const ef_report *r, ef_h5 *out) {
   EF_TRY(copy_units(r, out, EF_UNIT_BASE, (o->bases.round + 1) * o->bases.count, &before));
   if (o->public_only.steps > 0) EF_TRY(copy_units(r, out, EF_UNIT_PUBLIC_ONLY, 1, &before));
   EF_TRY(copy_tuning(r, out, &tuned));
-  if (before + tuned == 0) return EF_OK;
-  EF_TRY(ef_h5_set_text(out, "/units", "NX_class", "NXentry"));
-  if (tuned > 0) EF_TRY(ef_h5_set_text(out, "/units", "default", ef_unit_name(EF_UNIT_TUNE)));
-  return ef_h5_set_text(out, "/", "default", tuned > 0 ? "units" : "clients");
+  if (tuned > 0) return ef_h5_set_default(out, "/units", ef_unit_name(EF_UNIT_TUNE));
+  if (before > 0) EF_TRY(ef_h5_set_text(out, "/units", "NX_class", "NXentry"));
+  return o->devices.count > 0 ? ef_h5_set_default(out, "/entry", "/clients") : EF_OK;
 }
 
 /* ---- traffic and load --------------------------------------------------------------------------------- */
@@ -168,9 +163,7 @@ static ef_status write_clients(const ef_report *r, ef_h5 *out) {
   if (N == 0) return EF_OK;
   EF_TRY(EF_NEW(values, N));
   ef_status status = EF_OK;
-  for (size_t n = 0; n < N; n++) values[n] = (int64_t)n;
-  EF_GO(ef_h5_write_vector(out, "/clients/device", EF_H5_I64, N, "device", "number of the device", "1",
-                           values));
+  EF_GO(ef_h5_write_axis(out, "/clients", "device", N, 0, "number of the device", true));
   for (client_field f = UP; f < CLIENT_FIELDS; f++) {
     for (size_t n = 0; n < N; n++) values[n] = client_value(o, f, n);
     EF_GO(ef_h5_write_vector(out, client_fields[f].path, EF_H5_I64, N, "device", client_fields[f].description,
@@ -199,7 +192,9 @@ static ef_status write_load(const ef_report *r, ef_h5 *out) {
                        .dims = "layer,expert"};
   ef_status status = ef_h5_write(out, &array, load);
   ef_free(load);
-  if (status != EF_OK) return status;
+  EF_TRY(status);
+  EF_TRY(ef_h5_write_axis(out, "/expert_load", "layer", layers, 0, "layer with experts, from 0", true));
+  EF_TRY(ef_h5_write_axis(out, "/expert_load", "expert", E, 0, "number of the expert", true));
   return ef_h5_set_nxdata(out, "/expert_load", "tokens", "layer,expert", "tokens of each expert");
 }
 
@@ -213,8 +208,6 @@ ef_status ef_report_write_series(const ef_report *r) {
                          .ranks = r->run->par->size};
   EF_TRY(ef_h5_create(path, MPI_COMM_NULL, &header, &out));
   ef_status status = EF_OK;
-  EF_GO(ef_h5_set_text(out, "/", "NX_class", "NXroot"));
-  EF_GO(ef_h5_set_text(out, "/", "default", "clients"));
   EF_GO(write_units(r, out));
   EF_GO(write_clients(r, out));
   EF_GO(write_load(r, out));

@@ -61,14 +61,25 @@ ef_status ef_h5_write(ef_h5 *file, const ef_h5_array *array, const void *data);
 ef_status ef_h5_write_vector(ef_h5 *file, const char *path, ef_h5_type type, size_t n, const char *dims,
                              const char *description, const char *units, const void *data);
 
+/* An axis of a plot: the dataset GROUP/NAME with the n integers first, first + 1, ... `passes`: this rank
+ * gives the data (one rank of a collective file; true in a serial file). */
+ef_status ef_h5_write_axis(ef_h5 *file, const char *group, const char *name, size_t n, int64_t first,
+                           const char *description, bool passes);
+
 /* Attributes of an object that exists ("/" for the file, a group or a dataset). A group is made if missing.
  * Texts up to 60 kB (longer is EF_FAULT). Collective in a collective file, equal values on all ranks. */
 ef_status ef_h5_set_text(ef_h5 *file, const char *object, const char *name, const char *value);
 ef_status ef_h5_set_int(ef_h5 *file, const char *object, const char *name, int64_t value);
 ef_status ef_h5_set_real(ef_h5 *file, const char *object, const char *name, double value);
-/* NeXus: marks a group as NXdata with this signal and axes ("step" or "layer,expert"), for viewers. */
+/* Attribute of datasets, 1: measured times, which differ from run to run. diff shows them apart. */
+#define EF_H5_MEASURED "measured_time"
+/* NeXus: marks a group as NXdata with this signal and axes ("step" or "layer,expert"), for viewers. Each axis
+ * must be a dataset of the group with as many numbers as the signal has along it: viewers refuse others. */
 ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, const char *axes,
                            const char *title);
+/* NeXus: what viewers draw when they open the file, by the chain root -> `entry` ("/units", made an NXentry)
+ * -> `data`, an NXdata group by its name in the entry ("tune") or its path from the root ("/results"). */
+ef_status ef_h5_set_default(ef_h5 *file, const char *entry, const char *data);
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 

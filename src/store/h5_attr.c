@@ -116,7 +116,14 @@ ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, c
   EF_TRY(ef_h5_settle(file, status));
   char path[H5_PATH_BYTES];
   snprintf(path, sizeof path, "%s/title", strcmp(group, "/") == 0 ? "" : group);
-  return ef_h5_write_text(file, path, "title of the plot", title);
+  return ef_h5_write_label(file, path, "title of the plot", title);
+}
+
+ef_status ef_h5_set_default(ef_h5 *file, const char *entry, const char *data) {
+  EF_TRY(ef_h5_set_text(file, "/", "NX_class", "NXroot"));
+  EF_TRY(ef_h5_set_text(file, "/", "default", entry + 1));
+  EF_TRY(ef_h5_set_text(file, entry, "NX_class", "NXentry"));
+  return ef_h5_set_text(file, entry, "default", data);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------------- */

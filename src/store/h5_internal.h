@@ -75,6 +75,10 @@ ef_status ef_h5_group(ef_h5 *file, const char *path, hid_t *group);
  */
 ef_status ef_h5_write_text(ef_h5 *file, const char *path, const char *description, const char *text);
 
+/* Writes a short UTF-8 text as a scalar in the checksummed object header: viewers take a plot's title in this
+ * form alone. Collective in a collective file, equal texts on all ranks. */
+ef_status ef_h5_write_label(ef_h5 *file, const char *path, const char *description, const char *text);
+
 /* The HDF5 type in files (little endian) and in memory, and bytes of an element. Local. */
 hid_t ef_h5_stored_type(ef_h5_type type);
 hid_t ef_h5_memory_type(ef_h5_type type);

@@ -1,5 +1,10 @@
 #include "store/h5.h"
 
+#include "base/memory.h"
+#include <stdio.h>
+
+enum { PATH_BYTES = 512 };
+
 ef_status ef_h5_write_vector(ef_h5 *file, const char *path, ef_h5_type type, size_t n, const char *dims,
                              const char *description, const char *units, const void *data) {
   ef_h5_array array = {.path = path,
@@ -10,4 +15,17 @@ ef_status ef_h5_write_vector(ef_h5 *file, const char *path, ef_h5_type type, siz
                        .units = units,
                        .dims = dims};
   return ef_h5_write(file, &array, data);
+}
+
+ef_status ef_h5_write_axis(ef_h5 *file, const char *group, const char *name, size_t n, int64_t first,
+                           const char *description, bool passes) {
+  char path[PATH_BYTES];
+  int64_t *values = NULL;
+  snprintf(path, sizeof path, "%s/%s", group, name);
+  EF_TRY(EF_NEW(values, n));
+  for (size_t i = 0; i < n; i++) values[i] = first + (int64_t)i;
+  ef_status status =
+      ef_h5_write_vector(file, path, EF_H5_I64, n, name, description, "1", passes ? values : NULL);
+  ef_free(values);
+  return status;
 }

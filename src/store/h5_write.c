@@ -37,6 +37,7 @@ typedef struct plan {
   size_t unit, rank, elements;
   hsize_t shape[4], chunk[4];
   bool compact; /* scalars and empty arrays live in the object header */
+  bool label;   /* a scalar text, which every rank passes */
 } plan;
 
 /* Equal parts of about H5_CHUNK_BYTES, cut along the first dimensions, so that the last chunks waste little.
@@ -175,8 +176,14 @@ static ef_status write_scalar(ef_h5 *file, hid_t set, const plan *p, const void 
   return EF_H5_CHECK(rc >= 0, EF_MACHINE, "%s: %s: cannot be written", file->path, p->path);
 }
 
+static ef_status write_label(ef_h5 *file, hid_t set, const plan *p, const char *text) {
+  herr_t rc = H5Dwrite(set, p->memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, text);
+  return EF_H5_CHECK(rc >= 0, EF_MACHINE, "%s: %s: cannot be written", file->path, p->path);
+}
+
 static ef_status write_data(ef_h5 *file, hid_t set, const plan *p, const void *data) {
   if (p->elements == 0) return EF_OK;
+  if (p->label) return write_label(file, set, p, data);
   if (p->rank == 0) return write_scalar(file, set, p, data);
   size_t band = p->elements / (size_t)p->shape[0] * p->unit * (size_t)p->chunk[0];
   hsize_t step = p->chunk[0] * (band < slab_bytes ? slab_bytes / band : 1);
@@ -249,29 +256,46 @@ ef_status ef_h5_write(ef_h5 *file, const ef_h5_array *array, const void *data) {
   return status;
 }
 
-ef_status ef_h5_write_text(ef_h5 *file, const char *path, const char *description, const char *text) {
+/* One string: as a row of one in a chunk, or, as a label, a scalar in the object header. */
+static ef_status write_string(ef_h5 *file, const char *path, const char *description, const char *text,
+                              bool label) {
   hid_t type = H5Tcopy(H5T_C_S1);
   size_t unit = strlen(text) + 1;
   bool ok = type >= 0 && H5Tset_size(type, unit) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
   ef_status status = EF_H5_CHECK(ok, EF_MACHINE, "%s: %s: no string type", file->path, path);
-  ef_h5_array array = {
-      .path = path, .rank = 1, .shape = {1}, .description = description, .units = "1", .dims = "text"};
+  size_t rank = label ? 0 : 1;
+  ef_h5_array array = {.path = path,
+                       .rank = rank,
+                       .shape = {rank},
+                       .description = description,
+                       .units = "1",
+                       .dims = label ? "" : "text"};
   plan p = {.path = path,
             .stored = type,
             .memory = type,
             .unit = unit,
-            .rank = 1,
+            .rank = rank,
             .elements = 1,
             .shape = {1},
-            .chunk = {1}};
+            .chunk = {1},
+            .compact = label,
+            .label = label};
   if (status == EF_OK) status = check_array(file, &array);
   status = ef_h5_settle(file, status);
   if (status == EF_OK) {
-    status = write_set(file, &array, &p, file->rank == 0 ? text : NULL);
+    status = write_set(file, &array, &p, label || file->rank == 0 ? text : NULL);
     file->broken = status != EF_OK;
   }
   if (type >= 0) H5Tclose(type);
   return status;
+}
+
+ef_status ef_h5_write_text(ef_h5 *file, const char *path, const char *description, const char *text) {
+  return write_string(file, path, description, text, false);
+}
+
+ef_status ef_h5_write_label(ef_h5 *file, const char *path, const char *description, const char *text) {
+  return write_string(file, path, description, text, true);
 }
 
 static hid_t open_or_make(hid_t parent, const char *name) {

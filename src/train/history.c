@@ -58,7 +58,10 @@ ef_status ef_history_write(ef_h5 *file, const ef_history *history, bool passes, 
   }
   ef_status status = ef_h5_write(file, &array, passes ? values : NULL);
   ef_free(values);
-  return status == EF_OK ? ef_h5_set_nxdata(file, "/series", "history", "step,loss", title) : status;
+  EF_TRY(status);
+  EF_TRY(ef_h5_write_axis(file, "/series", "step", history->count, 1, "optimiser step, from 1", passes));
+  EF_TRY(ef_h5_write_axis(file, "/series", "loss", columns, 0, "column of history, from 0", passes));
+  return ef_h5_set_nxdata(file, "/series", "history", "step,loss", title);
 }
 
 ef_status ef_history_read(ef_h5 *file, ef_history *history) {

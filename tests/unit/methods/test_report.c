@@ -517,7 +517,8 @@ Test(report, series_are_nxdata) {
   snprintf(path, sizeof path, "%s/run.h5", s.folder);
   cr_assert_eq(ef_h5_open(path, "series", &file), EF_OK, "%s", ef_message());
   cr_assert_eq(ef_h5_verify(file), EF_OK, "%s", ef_message());
-  expect_attribute(file, "/", "default", "clients");
+  expect_attribute(file, "/", "default", "entry");
+  expect_attribute(file, "/entry", "default", "/clients");
   expect_attribute(file, "/clients", "signal", "up_bytes");
   expect_attribute(file, "/units/device_00000", "NX_class", "NXdata");
   expect_attribute(file, "/units/device_00000", "axes", "step");
