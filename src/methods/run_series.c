@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "methods/run_documents.h"
+#include "methods/run_ledger.h"
 #include "methods/run_views.h"
 #include "train/history.h"
 #include "train/part.h"
@@ -109,7 +110,8 @@ static ef_status copy_tuning(const ef_report *r, ef_h5 *out, size_t *written) {
   char path[PATH_BYTES];
   newest_checkpoint(r, path, sizeof path);
   if (!path[0]) return EF_OK;
-  return copy_history(out, path, ef_unit_name(EF_UNIT_TUNE), written);
+  EF_TRY(copy_history(out, path, ef_unit_name(EF_UNIT_TUNE), written));
+  return ef_report_copy_lineage(path, out);
 }
 
 static ef_status write_units(const ef_report *r, ef_h5 *out) {
@@ -208,9 +210,13 @@ ef_status ef_report_write_series(const ef_report *r) {
                          .ranks = r->run->par->size};
   EF_TRY(ef_h5_create(path, MPI_COMM_NULL, &header, &out));
   ef_status status = EF_OK;
+  EF_GO(ef_h5_set_text(out, "/", "identity", r->identity));
+  EF_GO(ef_h5_set_text(out, "/", "method", r->method->name));
+  EF_GO(ef_h5_set_text(out, "/", "text", r->run->tokens.hash));
   EF_GO(write_units(r, out));
   EF_GO(write_clients(r, out));
   EF_GO(write_load(r, out));
+  EF_GO(ef_report_write_ledger(r, out));
   EF_GO(ef_report_write_views(r, out));
   EF_GO(ef_report_write_documents(r, out));
 done:

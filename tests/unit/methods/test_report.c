@@ -536,6 +536,12 @@ Test(report, series_are_nxdata) {
   array = (ef_h5_array){.path = "/expert_load/tokens", .type = EF_H5_I64, .rank = 2, .shape = {1, 2}};
   cr_assert_eq(ef_h5_read(file, &array, tokens), EF_OK, "%s", ef_message());
   cr_expect(tokens[0] == 7 && tokens[1] == 9);
+  int64_t ledger[3][5];
+  array = (ef_h5_array){.path = "/ledger/up_bytes", .type = EF_H5_I64, .rank = 2, .shape = {3, 5}};
+  cr_assert_eq(ef_h5_read(file, &array, ledger), EF_OK, "%s", ef_message());
+  cr_expect(ledger[0][0] == LLAMA_PARAMS * 4 && ledger[0][1] == 32 && ledger[0][2] == 0 && ledger[2][0] == 0);
+  expect_attribute(file, "/ledger", "classes", "weights,embedding,logits,text,loss");
+  expect_attribute(file, "/", "method", "deepfusion");
   double cka[2], mass;
   array = (ef_h5_array){.path = "/cka/base_00000/before", .type = EF_H5_F64, .rank = 2, .shape = {1, 1}};
   cr_assert_eq(ef_h5_read(file, &array, &cka[0]), EF_OK, "%s", ef_message());
