@@ -17,9 +17,11 @@ ef_status ef_cli_inspect(ef_cli *cli, int argc, char **argv) {
   static const struct argp argp = {.options = options,
                                    .parser = parse,
                                    .args_doc = "FILE",
-                                   .doc = "Shows what is in an HDF5 file of edgefuse: header, attributes, "
-                                          "and every dataset with shape, bytes, mean, "
-                                          "standard deviation, least and greatest value."};
+                                   .doc = "Shows what is in an HDF5 file of edgefuse: what it is, its deck, "
+                                          "its tree of groups and datasets with shape, bytes, units, "
+                                          "statistics and description, and, where it has them, the load of "
+                                          "the experts, which device shaped which expert, and the bytes "
+                                          "that crossed."};
   bool help, verify = false;
   EF_TRY(ef_cli_parse(cli, &argp, argc, argv, &verify, &help));
   if (help) return EF_OK;

@@ -5,8 +5,10 @@
 #include "store/h5.h"
 #include <stdio.h>
 
-/* Prints header, attributes and every dataset with shape, bytes, mean, standard deviation, least and greatest
- * value; with `json` one JSON object instead. With `verify` every checksum is read. Local. */
+/* Prints what the file is, its deck and its tree: every group, and every dataset with shape, bytes, units,
+ * mean, standard deviation, least and greatest value and description; then, where the file has them, the load
+ * of its experts, the lineage and the byte ledger (meaning.h). With `json` one JSON object instead. With
+ * `verify` every checksum is read. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_inspect(const char *path, bool verify, bool json, FILE *out);
 
 /* Compares two files by meaning: deck (line by line), attributes of the state, lineage, and tensor by tensor

@@ -80,5 +80,5 @@ verdict 'sums after resume' "$(sums "$work/on-2")"
 edgefuse train "$deck" --out "$work/some" -q
 ends 0
 edgefuse inspect "$work/some/run.h5"
-verdict 'no group /validation' "$(grep '/validation' "$work/out")"
+verdict 'no group validation' "$(grep '^ *validation/' "$work/out")"
 finish

@@ -102,7 +102,9 @@ Test(inspect, text_names_everything) {
   char *text = run(path, NULL, false, EF_OK);
   shows(text, "kind             tensors");
   shows(text, "  | b: 2\n");
-  shows(text, "/g\n  round            1\n");
+  shows(text, "\n  g/\n    @round 1\n    s ");
+  shows(text, " nat ");
+  shows(text, "  series\n");
   shows(text, "[2, 3]");
   shows(text, "1 not finite");
   shows(text, "verified");
