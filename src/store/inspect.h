@@ -11,7 +11,8 @@
  * `verify` every checksum is read. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_inspect(const char *path, bool verify, bool json, FILE *out);
 
-/* Compares two files by meaning: deck (line by line), attributes of the state, lineage, and tensor by tensor
- * the largest difference in ULP. EF_OK when equal, EF_DIFFERS when not. Shown, but no difference: attributes
- * "ranks" and "code_*", and the deck's run.keep, run.checkpoint_every and run.time_limit. Local. */
+/* Compares two files by meaning: deck (key by key), attributes of the state, what the random numbers to come
+ * are made of, lineage, and tensor by tensor the largest difference in ULP, its place and how many elements
+ * differ. EF_OK when equal, EF_DIFFERS when not. Shown, but no difference: attributes "ranks" and "code_*",
+ * the deck's run.keep, run.checkpoint_every and run.time_limit, and datasets of measured times. Local. */
 ef_status ef_diff(const char *a, const char *b, bool json, FILE *out);

@@ -1,6 +1,7 @@
 #include "store/meaning.h"
 
 #include "base/memory.h"
+#include "store/matrix.h"
 #include "store/report.h"
 #include <math.h>
 #include <stdlib.h>
@@ -66,43 +67,6 @@ json_t *ef_meaning_plot(const json_t *objects) {
   return found ? json_sprintf("%s/%s", here, signal) : json_null();
 }
 
-/* ---- tables of the file ------------------------------------------------------------------------------- */
-
-/* A dataset of up to two dimensions as doubles; rows 0 if the file has none. */
-typedef struct matrix {
-  size_t rows, columns;
-  double *values;
-} matrix;
-
-static ef_status convert(ef_h5 *file, const ef_h5_array *array, matrix *m) {
-  void *raw = ef_alloc(m->rows * m->columns, ef_h5_type_bytes(array->type));
-  ef_status status = EF_CHECK(raw, EF_MACHINE, "out of memory: %s", array->path);
-  if (status == EF_OK) status = ef_h5_read(file, array, raw);
-  for (size_t i = 0; status == EF_OK && i < m->rows * m->columns; i++)
-    m->values[i] = ef_report_number(array->type, raw, i);
-  ef_free(raw);
-  return status;
-}
-
-static ef_status read_matrix(ef_h5 *file, const char *path, matrix *m) {
-  *m = (matrix){0};
-  if (!ef_h5_has(file, path)) return EF_OK;
-  ef_h5_array array;
-  EF_TRY(ef_h5_describe(file, path, &array));
-  if (array.rank != 1 && array.rank != 2) return EF_OK;
-  size_t rows = array.shape[0], columns = array.rank == 2 ? array.shape[1] : 1;
-  if (rows * columns == 0) return EF_OK;
-  m->rows = rows;
-  m->columns = columns;
-  EF_TRY(EF_NEW(m->values, rows * columns));
-  array.path = path;
-  ef_status status = convert(file, &array, m);
-  if (status == EF_OK) return EF_OK;
-  ef_free(m->values);
-  *m = (matrix){0};
-  return status;
-}
-
 static json_t *whole(double x) { return json_integer((json_int_t)x); }
 
 /* ---- load of the experts ------------------------------------------------------------------------------ */
@@ -127,8 +91,8 @@ ef_status ef_meaning_load(ef_h5 *file, json_t **load) {
   static const char *const paths[] = {"/results/expert_load", "/expert_load/tokens"};
   *load = json_null();
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-    matrix m;
-    EF_TRY(read_matrix(file, paths[i], &m));
+    ef_matrix m;
+    EF_TRY(ef_matrix_read(file, paths[i], &m));
     if (m.rows == 0) continue;
     json_t *layers = json_array();
     for (size_t l = 0; l < m.rows; l++)
@@ -153,7 +117,7 @@ static int larger_first(const void *a, const void *b) {
   return x->device < y->device ? -1 : 1;
 }
 
-static json_t *group_of(const matrix *m, size_t first, size_t end, part_of *parts) {
+static json_t *group_of(const ef_matrix *m, size_t first, size_t end, part_of *parts) {
   const double *row = m->values + first * m->columns;
   size_t count = 0;
   double sum = 0.0;
@@ -171,7 +135,7 @@ static json_t *group_of(const matrix *m, size_t first, size_t end, part_of *part
   return json_pack("{s:o, s:f, s:o}", "experts", experts, "sum", sum, "devices", devices);
 }
 
-static ef_status groups_of(const matrix *m, json_t **groups) {
+static ef_status groups_of(const ef_matrix *m, json_t **groups) {
   part_of *parts = NULL;
   EF_TRY(EF_NEW(parts, m->columns));
   *groups = json_array();
@@ -188,10 +152,10 @@ static ef_status groups_of(const matrix *m, json_t **groups) {
 
 ef_status ef_meaning_lineage(ef_h5 *file, json_t **lineage) {
   static const char path[] = "/lineage/expert_device";
-  matrix m;
+  ef_matrix m;
   json_t *groups = NULL;
   *lineage = json_null();
-  EF_TRY(read_matrix(file, path, &m));
+  EF_TRY(ef_matrix_read(file, path, &m));
   if (m.rows == 0) return EF_OK;
   ef_status status = groups_of(&m, &groups);
   if (status == EF_OK) {
@@ -206,26 +170,26 @@ ef_status ef_meaning_lineage(ef_h5 *file, json_t **lineage) {
 
 /* Both directions, (devices,classes) each. */
 typedef struct traffic {
-  matrix up, down;
+  ef_matrix up, down;
   char *names; /* "weights,embedding,..."; NULL: counted by device alone */
 } traffic;
 
 static ef_status read_traffic(ef_h5 *file, traffic *t) {
   bool classes = ef_h5_has(file, "/ledger/up_bytes");
-  EF_TRY(read_matrix(file, classes ? "/ledger/up_bytes" : "/clients/up_bytes", &t->up));
-  EF_TRY(read_matrix(file, classes ? "/ledger/down_bytes" : "/clients/down_bytes", &t->down));
+  EF_TRY(ef_matrix_read(file, classes ? "/ledger/up_bytes" : "/clients/up_bytes", &t->up));
+  EF_TRY(ef_matrix_read(file, classes ? "/ledger/down_bytes" : "/clients/down_bytes", &t->down));
   if (classes) EF_TRY(ef_h5_get_text(file, "/ledger", "classes", &t->names));
   return EF_CHECK(t->up.rows == t->down.rows && t->up.columns == t->down.columns, EF_CHECKPOINT,
                   "%s: the ledger's two directions have different shapes", file->path);
 }
 
-static double row_sum(const matrix *m, size_t row) {
+static double row_sum(const ef_matrix *m, size_t row) {
   double sum = 0.0;
   for (size_t c = 0; c < m->columns; c++) sum += m->values[row * m->columns + c];
   return sum;
 }
 
-static double column_sum(const matrix *m, size_t column) {
+static double column_sum(const ef_matrix *m, size_t column) {
   double sum = 0.0;
   for (size_t r = 0; r < m->rows; r++) sum += m->values[r * m->columns + column];
   return sum;
