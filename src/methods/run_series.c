@@ -200,6 +200,15 @@ static ef_status write_load(const ef_report *r, ef_h5 *out) {
   return ef_h5_set_nxdata(out, "/expert_load", "tokens", "layer,expert", "tokens of each expert");
 }
 
+/* The hash is that of the run's checkpoints: of the sections that the results depend on. */
+static ef_status write_identity(const ef_report *r, ef_h5 *out) {
+  char identity[33];
+  EF_TRY(ef_run_identity(r->run, r->run->sections, identity));
+  EF_TRY(ef_h5_set_text(out, "/", "identity", identity));
+  EF_TRY(ef_h5_set_text(out, "/", "method", r->method->name));
+  return ef_h5_set_text(out, "/", "text", r->run->tokens.hash);
+}
+
 ef_status ef_report_write_series(const ef_report *r) {
   char path[PATH_BYTES];
   ef_h5 *out = NULL;
@@ -210,9 +219,7 @@ ef_status ef_report_write_series(const ef_report *r) {
                          .ranks = r->run->par->size};
   EF_TRY(ef_h5_create(path, MPI_COMM_NULL, &header, &out));
   ef_status status = EF_OK;
-  EF_GO(ef_h5_set_text(out, "/", "identity", r->identity));
-  EF_GO(ef_h5_set_text(out, "/", "method", r->method->name));
-  EF_GO(ef_h5_set_text(out, "/", "text", r->run->tokens.hash));
+  EF_GO(write_identity(r, out));
   EF_GO(write_units(r, out));
   EF_GO(write_clients(r, out));
   EF_GO(write_load(r, out));

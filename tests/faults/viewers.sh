@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 out=$work/run
-edgefuse_on 2 train "$deck" --out "$out" -q
+edgefuse train "$deck" --out "$out" -q
 ends 0
 cat >"$work/market.yaml" <<'DECK'
 run: {seed: 3}
@@ -26,6 +26,34 @@ plots=("$out/run.h5" "$out/market.h5" "$(newest "$out")" "$work/study/market.h5"
 others=("$out/tokens/tokens.h5" "$out"/parts/*.h5)
 present "${plots[@]}" "${others[@]}"
 verified "${plots[@]}" "$out/tokens/tokens.h5"
+
+# ---- inspect and diff -----------------------------------------------------------------------------------------
+
+# says FILE PATTERN...: inspect prints a line that matches each.
+says() {
+  local file=$1 pattern
+  shift
+  edgefuse inspect "$file"
+  ends 0
+  for pattern in "$@"; do
+    verdict "a line '$pattern'" "$(grep -Eq -- "$pattern" "$work/out" || head -n 20 "$work/out")"
+  done
+}
+says "$out/run.h5" '^  deck_hash ' '^  plot +/units/tune/ce$' '^expert load' '^lineage.*4 devices' '^ledger of 4 devices' \
+  '^  weights +[1-9][0-9]* +0$' 'up_bytes .* byte .*bytes that the device sent'
+says "$(newest "$out")" '^  random +philox' '^  plot +/results/expert_load$' '^expert load' '^  experts? 0.* device '
+
+# A second study has other measured times and the same results; a deck's key is named.
+edgefuse market simulate "$work/market.yaml" --out "$work/again" -q
+ends 0
+edgefuse diff "$work/study/market.h5" "$work/again/market.h5"
+ends 0
+verdict 'nothing but times' "$(grep -Ev '^(a|b): |measured time' "$work/out")"
+edgefuse market simulate "$work/market.yaml" --out "$work/other" -q --set market.users_most=15
+ends 0
+edgefuse diff "$work/study/market.h5" "$work/other/market.h5"
+ends 1
+verdict 'the key' "$(grep -qx 'deck market.users_most: 14 -> 15' "$work/out" || head -n 5 "$work/out")"
 
 # ---- HDF5's own tools -----------------------------------------------------------------------------------------
 
@@ -80,7 +108,7 @@ verdict 'the faults by name' "$(grep -v -e 'axis layer is not there' -e 'default
 verdict 'two faults, one of them seen twice' "$([ "$(wc -l <"$work/out")" -eq 3 ] || cat "$work/out" "$work/err")"
 
 # Its bytes by class of message are those of the report, device by device; shares of an expert add up.
-run "$python" - "$out" <<'PYTHON'
+run "$python" - "$out" "$(newest "$out")" <<'PYTHON'
 import h5py, json, sys
 report = json.load(open(sys.argv[1] + "/report.json"))
 with h5py.File(sys.argv[1] + "/run.h5") as file:
@@ -92,8 +120,12 @@ with h5py.File(sys.argv[1] + "/run.h5") as file:
     shares = file["lineage/expert_device"][()].sum(axis=1)
     if abs(shares[shares > 0] - 1).max(initial=0) > 1e-6:
         print("shares", *shares)
-    if file.attrs["identity"].decode() != report["deck_hash"]:
-        print("deck hash", file.attrs["identity"])
+    with h5py.File(sys.argv[2]) as checkpoint:
+        for name in "identity", "text", "method":
+            if file.attrs[name] != checkpoint.attrs[name]:
+                print(name, file.attrs[name], checkpoint.attrs[name])
+        if (file["lineage/expert_device"][()] != checkpoint["lineage/expert_device"][()]).any():
+            print("lineage of run.h5 and of the checkpoint")
 PYTHON
-verdict 'ledger and lineage as in the report' "$(cat "$work/out" "$work/err")"
+verdict 'ledger, lineage and identity as in report and checkpoint' "$(cat "$work/out" "$work/err")"
 finish
