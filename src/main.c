@@ -27,6 +27,7 @@ static ef_status check_balance(size_t blocks_before) {
 
 static void print_error(const ef_par *par, ef_status status, bool alone) {
   const char *message = ef_message()[0] ? ef_message() : ef_status_text(status);
+  ef_log_erase();
   if (alone && par->size > 1) {
     fprintf(stderr, "edgefuse: rank %d: %s\n", par->rank, message);
   } else {

@@ -1,7 +1,7 @@
 /* Messages for people, on standard error. Standard output belongs to the result of a command (--json).
  *
- * Only the root rank speaks, unless EF_LOG_DEBUG is on. The level is the one piece of process-wide state
- * here.
+ * Only the root rank speaks, unless EF_LOG_DEBUG is on. The level, and whether a line is open on the
+ * terminal, are the process-wide state here.
  */
 #pragma once
 
@@ -17,6 +17,12 @@ bool ef_log_on(ef_log_level level);
 
 /* Prints one line. Local. */
 void ef_log(ef_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts `line` in the place of the terminal's last line, which stays open: the next message erases it. Only
+ * for a standard error that is a terminal. Local. */
+void ef_log_rewrite(const char *line);
+/* Erases that line, if one is open, for messages that are not printed here. Local. */
+void ef_log_erase(void);
 
 /* Prints "edgefuse: warning: ..." at every level but quiet. Local. */
 void ef_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -183,7 +183,7 @@ static ef_status one_step(ef_tuner *t) {
   row[EF_HISTORY_FM] = row[EF_HISTORY_HOLDOUT] = NAN;
   t->history.count = ++t->step;
   if (t->step % (size_t)t->run->deck->eval.look_every == 0 || t->step == t->steps) EF_TRY(look(t, row));
-  ef_progress(t->run, t->tuning->name, t->step, t->steps);
+  ef_progress_step(t->run, t->tuning->name, t->step, t->steps, (double)row[EF_HISTORY_CE]);
   ef_stop_reached(&t->run->stop, t->tuning->name, t->step, t->steps);
   return EF_OK;
 }

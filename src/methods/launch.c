@@ -262,6 +262,8 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   if (status == EF_STOPPED) status = finish_stop(&run);
   if (status == EF_NUMBERS) status = finish_numbers(&run);
   if (status == EF_DECK && !launch->resume && ef_par_root(par)) forget_deck(launch);
+  if (status == EF_OK || status == EF_STOPPED)
+    ef_progress_note(&run, status == EF_OK ? "finished" : "stopped: run again with --resume");
   ef_run_close(&run);
   return status;
 }

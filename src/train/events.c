@@ -1,14 +1,12 @@
 #include "train/events.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { LINE_BYTES = 4096 };
 
@@ -38,6 +36,7 @@ ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double s
   EF_GO(ef_allgather_f64(run->par, mine, 3, all));
   for (size_t i = 0; i < 3 * ranks; i++) sum[i % 3] += all[i];
   run->gained += sum[2];
+  ef_progress_end(run, name, seconds);
   if (ef_par_root(run->par)) ef_log(EF_LOG_INFO, "%-24s %8.1f s  %10.0f tokens", name, seconds, sum[0]);
   EF_GO(ef_event(run, "phase",
                  "\"name\": \"%s\", \"place\": \"%s\", \"seconds\": %.6f, \"tokens\": %.0f, \"flops\": %.6e, "
@@ -46,33 +45,4 @@ ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double s
 done:
   ef_free(all);
   return ef_agree(run->par, status);
-}
-
-/* The file is for `watch`: a lost write is no error of the run. */
-static void write_progress(const ef_run *run, const char *line) {
-  char path[LINE_BYTES];
-  ef_run_path(run, path, sizeof path, "progress");
-  FILE *file = fopen(path, "w");
-  if (!file) return;
-  fprintf(file, "%s\n", line);
-  fclose(file);
-}
-
-void ef_progress(ef_run *run, const char *phase, size_t done, size_t all) {
-  if (!ef_par_root(run->par)) return;
-  double now = ef_clock();
-  bool terminal = isatty(STDERR_FILENO);
-  if (run->progress.phase != phase) {
-    run->progress.phase = phase;
-    run->progress.started = run->progress.shown = now;
-    run->progress.first = done;
-  }
-  if (now - run->progress.shown < (terminal ? 1.0 : 10.0)) return;
-  run->progress.shown = now;
-  double rate = (double)(done - run->progress.first) / (now - run->progress.started + 1e-9);
-  char line[256];
-  snprintf(line, sizeof line, "%s: %zu of %zu, %.2f/s, %.0f s left", phase, done, all, rate,
-           rate > 0.0 ? (double)(all - done) / rate : 0.0);
-  write_progress(run, line);
-  if (ef_log_on(EF_LOG_INFO)) fprintf(stderr, terminal ? "\r%s\033[K" : "%s\n", line);
 }

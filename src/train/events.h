@@ -1,5 +1,5 @@
-/* The run log while the run is under way: metrics.jsonl (one JSON object a line, append only), the file
- * `progress` (one line), and lines on standard error. Only the root writes; the others call and return.
+/* The run log while the run is under way: metrics.jsonl (one JSON object a line, append only), and a line on
+ * standard error for each phase that ends. Only the root writes; the others call and return.
  *
  * The log survives restarts: the report sums the phases' events of all starts.
  */
@@ -15,7 +15,3 @@ ef_status ef_event_phase(ef_run *run, const char *name, ef_place place, double s
 /* One line {"event": EVENT, FIELDS}; `fields` is the inside of a JSON object. Local; root only writes. */
 ef_status ef_event(const ef_run *run, const char *event, const char *fields, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* Progress of a phase: at most one line a second on a terminal (the line is rewritten) or one in ten seconds
- * elsewhere; always into the file `progress`. Local; root only. */
-void ef_progress(ef_run *run, const char *phase, size_t done, size_t all);

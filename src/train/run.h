@@ -8,8 +8,9 @@
 #include "par/stop.h"
 #include "text/tokenizer.h"
 #include "text/tokens.h"
+#include "train/progress.h"
 
-typedef struct ef_run {
+struct ef_run {
   ef_par *par;
   const ef_deck *deck;
   const ef_kernels *kernels;
@@ -29,12 +30,8 @@ typedef struct ef_run {
   ef_stop stop;
   bool stopping; /* this rank was told to stop: it saves its unit and goes to the next meeting point */
   double last_checkpoint; /* ef_clock of the last saved state on this rank */
-  struct {
-    const char *phase;
-    double started, shown;
-    size_t first;
-  } progress; /* what train/events.h showed last */
-} ef_run;
+  ef_progress_state progress;
+};
 
 /* Opens the token file of the folder and reads the streams. EF_MACHINE, EF_INPUT (public text shorter than
  * one window). Collective. */

@@ -119,7 +119,8 @@ ef_status ef_trainer_walk(ef_run *run, const ef_part_key *key, ef_trainer *train
   EF_TRY(restore_uncounted(run, key, trainer));
   while (!trainer->ended) {
     EF_TRY(ef_trainer_step(trainer));
-    ef_progress(run, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps);
+    ef_progress_step(run, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps,
+                     (double)trainer->history.rows[trainer->step - 1][EF_HISTORY_CE]);
     ef_stop_reached(&run->stop, ef_unit_name(key->kind), trainer->step, trainer->recipe.steps);
     bool stop = ef_run_told_to_stop(run);
     if (trainer->ended) break;

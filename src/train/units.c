@@ -32,12 +32,27 @@ void ef_effort_add_teacher(ef_effort *effort, const ef_trainer *trainer, const e
   effort->flops += ef_forward_flops_per_token(teacher, T) * (double)(steps * trainer->recipe.batch * T);
 }
 
+/* Tells the progress how many units this rank has; the sum of their costs. */
+static double begin_units(ef_run *run, const ef_phase *phase) {
+  double cost = 0.0;
+  size_t count = 0;
+  for (size_t u = 0; u < phase->units; u++) {
+    if (phase->owner[u] != run->par->rank) continue;
+    cost += phase->cost[u];
+    count++;
+  }
+  ef_progress_begin(run, phase->name, count);
+  return cost;
+}
+
 static ef_status run_units(ef_run *run, ef_phase *phase, ef_effort *effort) {
+  double cost = begin_units(run, phase);
   for (size_t u = 0; u < phase->units; u++) {
     if (phase->owner[u] != run->par->rank) continue;
     if (ef_run_told_to_stop(run)) return EF_STOPPED;
+    ef_progress_unit(run, cost > 0.0 ? phase->cost[u] / cost : 0.0);
     EF_TRY(phase->run_unit(phase->ctx, u, effort));
-    ef_progress(run, phase->name, u + 1, phase->units);
+    ef_progress_unit_over(run);
   }
   return EF_OK;
 }
