@@ -25,6 +25,13 @@ static ef_status write_direction(ef_h5 *out, const ef_ledger *ledger, ef_directi
   return ef_h5_write(out, &array, values);
 }
 
+static ef_status write_formula(ef_h5 *out, const uint64_t *formula) {
+  const int64_t values[EF_DIRECTION_COUNT] = {(int64_t)formula[EF_UP], (int64_t)formula[EF_DOWN]};
+  return ef_h5_write_vector(out, "/ledger/formula_bytes", EF_H5_I64, EF_DIRECTION_COUNT, "direction",
+                            "bytes of all devices by the closed formula of the method: up, down", "byte",
+                            values);
+}
+
 static ef_status write_classes(ef_h5 *out) {
   char names[128] = "";
   for (size_t c = 0; c < EF_MESSAGE_COUNT; c++) {
@@ -44,6 +51,7 @@ ef_status ef_report_write_ledger(const ef_report *r, ef_h5 *out) {
   ef_status status = EF_OK;
   EF_GO(write_direction(out, ledger, EF_UP, values));
   EF_GO(write_direction(out, ledger, EF_DOWN, values));
+  EF_GO(write_formula(out, r->outcome->formula));
   EF_GO(ef_h5_write_axis(out, "/ledger", "device", ledger->devices, 0, "number of the device", true));
   EF_GO(write_classes(out));
   EF_GO(ef_h5_set_nxdata(out, "/ledger", "up_bytes", "device,class",

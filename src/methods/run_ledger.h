@@ -7,7 +7,8 @@
 #include "store/h5.h"
 
 /* NXdata group /ledger: up_bytes and down_bytes of each device by class of message, (devices,classes), and
- * the names of the classes; nothing without devices. EF_MACHINE. Local. */
+ * the names of the
+ * classes, formula_bytes of both directions; nothing without devices. EF_MACHINE. Local. */
 ef_status ef_report_write_ledger(const ef_report *report, ef_h5 *file);
 
 /* NXdata group /lineage as the checkpoint at `path` has it; nothing if it has none. EF_CHECKPOINT,
