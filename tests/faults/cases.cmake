@@ -9,7 +9,7 @@ target_link_libraries(hang_maker PRIVATE MPI::MPI_C)
 set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions plan_memory
     doctor verify_resume)
 
-foreach(case bad_deck bad_text bad_model numbers ledger market viewers progress ${slow_cases})
+foreach(case bad_deck bad_text bad_model numbers ledger market viewers pictures progress ${slow_cases})
   set(labels faults)
   if(case IN_LIST slow_cases)
     list(APPEND labels slow)

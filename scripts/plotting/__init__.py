@@ -1,0 +1,1 @@
+"""Reads run folders and draws them: see scripts/plots."""
