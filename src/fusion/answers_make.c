@@ -18,7 +18,36 @@ static ef_status write_array(ef_h5 *file, const ef_h5_array *array, void *data) 
   return ef_h5_write(file, array, data);
 }
 
-static ef_status write_part(void *ctx, ef_h5 *file) { return ef_answer_arrays(ctx, file, write_array); }
+static ef_status read_array(ef_h5 *file, const ef_h5_array *array, void *data) {
+  return ef_h5_read(file, array, data);
+}
+
+/* ---- a piece under way --------------------------------------------------------------------------------- */
+
+typedef struct work {
+  ef_answer_table table;
+  size_t asked; /* windows of the piece */
+} work;
+
+static ef_status write_work(void *ctx, ef_h5 *file) {
+  const work *w = ctx;
+  EF_TRY(ef_answer_arrays(&w->table, file, write_array));
+  return ef_h5_set_int(file, "/answers", "windows", (int64_t)w->asked);
+}
+
+static ef_status read_work(const ef_run *run, const ef_part_key *key, work *w) {
+  int64_t asked;
+  ef_h5 *file;
+  if (!ef_part_usable(run, key, true)) return EF_OK;
+  EF_TRY(ef_part_open(run, key, true, &file));
+  ef_status status = ef_answer_arrays(&w->table, file, read_array);
+  if (status == EF_OK) status = ef_h5_get_int(file, "/answers", "windows", &asked);
+  if (status == EF_OK) w->asked = (size_t)asked;
+  ef_h5_close(file);
+  return status;
+}
+
+/* ---- asking -------------------------------------------------------------------------------------------- */
 
 static void encode(size_t n, const float *log_probability, uint8_t *code) {
   for (size_t i = 0; i < n; i++) {
@@ -54,10 +83,16 @@ static ef_status ask_window(context *c, const ef_piece *p, size_t w, const ef_an
   return EF_OK;
 }
 
-static ef_status ask_windows(context *c, const ef_piece *p, const ef_answer_table *t) {
-  for (size_t w = p->first; w < p->end; w++) {
+/* At least one window in each start of the program, then until it is told to stop. */
+static ef_status ask_windows(context *c, const ef_piece *p, work *w, ef_effort *effort) {
+  size_t windows = p->end - p->first;
+  while (w->asked < windows) {
+    EF_TRY(ask_window(c, p, p->first + w->asked, &w->table));
+    w->asked++;
+    ef_stop_reached(&c->run->stop, ef_unit_name(EF_UNIT_ANSWERS), w->asked, windows);
+    effort->tokens += (double)p->reading->T;
+    effort->flops += (double)p->reading->T * ef_mentors_flops(&c->mentors);
     if (ef_run_told_to_stop(c->run)) return EF_STOPPED;
-    EF_TRY(ask_window(c, p, w, t));
   }
   return EF_OK;
 }
@@ -67,16 +102,16 @@ static ef_status ask_piece(void *ctx, size_t unit, ef_effort *effort) {
   ef_part_key key = ef_answers_part(unit);
   if (ef_part_exists(c->run, &key)) return EF_OK;
   ef_piece p = ef_answers_piece(c->readings, unit);
-  double tokens = (double)((p.end - p.first) * p.reading->T);
-  ef_answer_table t = {0};
+  work w = {0};
   ef_status status = EF_OK;
-  EF_GO(ef_answer_table_create(c->run, p.count, &t));
-  EF_GO(ask_windows(c, &p, &t));
-  EF_GO(ef_part_write(c->run, &key, false, &(ef_part_content){&t, write_part}));
-  effort->tokens += tokens;
-  effort->flops += tokens * ef_mentors_flops(&c->mentors);
+  EF_GO(ef_answer_table_create(c->run, p.count, &w.table));
+  EF_GO(read_work(c->run, &key, &w));
+  status = ask_windows(c, &p, &w, effort);
+  if (status != EF_OK && status != EF_STOPPED) goto done;
+  ef_status written = ef_part_write(c->run, &key, status == EF_STOPPED, &(ef_part_content){&w, write_work});
+  if (written != EF_OK) status = written;
 done:
-  ef_answer_table_free(&t);
+  ef_answer_table_free(&w.table);
   return status;
 }
 

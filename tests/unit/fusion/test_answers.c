@@ -211,6 +211,36 @@ Test(answers, windows_come_from_both_texts_and_generated_ones_have_no_labels) {
   close_sample(&s);
 }
 
+/* Stops in the middle of the windows, and goes on. */
+static void make_in_two(sample *s) {
+  ef_run *run = &s->s.t.run;
+  ef_part_key key = ef_answers_part(0);
+  ef_stop_wish wish = {.passed = ""};
+  run->stop.wish = &wish;
+  cr_assert_eq(ef_answers_make(run, &s->s.population, &s->s.clusters, NULL), EF_STOPPED);
+  cr_assert_str_eq(wish.name, "answers");
+  cr_assert_eq(wish.steps, 14); /* 300 tokens: a window of 40 and 13 of 20 more */
+  cr_assert(!ef_part_exists(run, &key) && ef_part_usable(run, &key, true));
+  run->stop = (ef_stop){0};
+  run->stopping = false;
+}
+
+Test(answers, a_piece_that_is_stopped_goes_on_where_it_was) {
+  static sample straight, stopped;
+  open_sample(&straight, "ensemble.top_k=6");
+  open_sample(&stopped, "ensemble.top_k=6");
+  load(&straight, NULL);
+  make_in_two(&stopped);
+  load(&stopped, NULL);
+  const ef_answer_table *a = &straight.answers.table, *b = &stopped.answers.table;
+  cr_assert_eq(a->count, 300);
+  cr_assert_eq(memcmp(a->code, b->code, a->count * a->width), 0);
+  cr_assert_eq(memcmp(a->token, b->token, a->count * a->width * sizeof *a->token), 0);
+  cr_assert_eq(memcmp(a->rest, b->rest, a->count * sizeof *a->rest), 0);
+  close_sample(&straight);
+  close_sample(&stopped);
+}
+
 Test(answers, a_piece_that_is_missing_is_an_error_and_leaks_nothing) {
   static sample s;
   open_sample(&s, NULL);
