@@ -8,7 +8,7 @@ says() { verdict "'$1' on standard output" "$(grep -Eq -- "$1" "$work/out" || ca
 
 edgefuse_on 3 verify-resume "$deck" --out "$work/three" --ranks-again 2 --keep
 ends 0
-says '^the same bits: 6 stops, .*on 3 ranks against one resumed on 2 and 3 in turn'
+says '^the same bits: 7 stops, .*on 3 ranks against one resumed on 2 and 3 in turn'
 verdict 'three pairs of files' "$([ "$(grep -c '^equal ' "$work/out")" -eq 3 ] || cat "$work/out")"
 # Each kind of training once, where half of its steps are done; the control takes those of bases and tuning together.
 sed -n 's/^stopped *in //p' "$work/err" >"$work/stops"
@@ -18,7 +18,8 @@ device, step 5 of 10; ranks 2 -> 3
 base_start, step 5 of 10; ranks 3 -> 2
 base, step 5 of 10; ranks 2 -> 3
 public only, step 15 of 30; ranks 3 -> 2
-tuning, step 5 of 10; ranks 2 -> 3
+answers, step 32 of 64; ranks 2 -> 3
+tuning, step 5 of 10; ranks 3 -> 2
 STOPS
 verdict 'these stops' "$(diff "$work/wanted" "$work/stops")"
 present "$work/three/whole/report.json" "$work/three/stopped/report.json"
@@ -27,7 +28,7 @@ verified "$(newest "$work/three/stopped")"
 # Another launch, with fewer ranks.
 edgefuse verify-resume "$deck" --out "$work/one" --against "$work/three"
 ends 0
-says '^the same bits: 6 stops'
+says '^the same bits: 7 stops'
 verdict 'six pairs of files' "$([ "$(grep -c '^equal ' "$work/out")" -eq 6 ] || cat "$work/out")"
 absent "$work/one"
 
