@@ -71,8 +71,9 @@ void ef_answer_table_free(ef_answer_table *t) {
   ef_free(t->rest);
 }
 
-ef_status ef_answer_arrays(const ef_answer_table *t, ef_h5 *file,
-                           ef_status (*transfer)(ef_h5 *file, const ef_h5_array *array, void *data)) {
+typedef ef_status transfer_fn(ef_h5 *file, const ef_h5_array *array, void *data);
+
+static ef_status each_array(const ef_answer_table *t, ef_h5 *file, transfer_fn *transfer) {
   const ef_h5_array code = {.path = "/answers/code",
                             .type = EF_H5_U8,
                             .rank = 2,
@@ -99,6 +100,18 @@ ef_status ef_answer_arrays(const ef_answer_table *t, ef_h5 *file,
   if (!t->token) return EF_OK;
   EF_TRY(transfer(file, &token, t->token));
   return transfer(file, &rest, t->rest);
+}
+
+static ef_status write_array(ef_h5 *file, const ef_h5_array *array, void *data) {
+  return ef_h5_write(file, array, data);
+}
+
+ef_status ef_answer_table_write(const ef_answer_table *t, ef_h5 *file) {
+  return each_array(t, file, write_array);
+}
+
+ef_status ef_answer_table_read(const ef_answer_table *t, ef_h5 *file) {
+  return each_array(t, file, ef_h5_read);
 }
 
 /* ---- for plans ----------------------------------------------------------------------------------------- */
@@ -134,15 +147,11 @@ size_t ef_answers_piece_bytes(const ef_run *run, size_t generated) {
 
 /* ---- reading them back --------------------------------------------------------------------------------- */
 
-static ef_status read_array(ef_h5 *file, const ef_h5_array *array, void *data) {
-  return ef_h5_read(file, array, data);
-}
-
 static ef_status read_piece(const ef_run *run, size_t unit, const ef_answer_table *t) {
   ef_part_key key = ef_answers_part(unit);
   ef_h5 *file;
   EF_TRY(ef_part_open(run, &key, false, &file));
-  ef_status status = ef_answer_arrays(t, file, read_array);
+  ef_status status = ef_answer_table_read(t, file);
   ef_h5_close(file);
   return status;
 }

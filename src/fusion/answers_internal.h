@@ -33,6 +33,7 @@ ef_part_key ef_answers_part(size_t unit);
 /* For `count` answers of the deck; freed by the caller, also on failure. EF_MACHINE. Local. */
 ef_status ef_answer_table_create(const ef_run *run, size_t count, ef_answer_table *table);
 void ef_answer_table_free(ef_answer_table *table);
-/* Writes or reads the arrays of a part. Local. */
-ef_status ef_answer_arrays(const ef_answer_table *table, ef_h5 *file,
-                           ef_status (*transfer)(ef_h5 *file, const ef_h5_array *array, void *data));
+/* The arrays of a part; reading, their shapes must be those of the table. EF_MACHINE, EF_CHECKPOINT. Local.
+ */
+ef_status ef_answer_table_write(const ef_answer_table *table, ef_h5 *file);
+ef_status ef_answer_table_read(const ef_answer_table *table, ef_h5 *file);

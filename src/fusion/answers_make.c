@@ -8,19 +8,13 @@ enum { ROWS = 32 }; /* of the mixture at a time */
 
 typedef struct context {
   ef_run *run;
+  const ef_population *population;
+  const ef_clusters *clusters;
   ef_reading readings[EF_ANSWERED_TEXTS];
-  ef_mentors mentors;     /* of one window */
+  ef_mentors mentors;     /* of one window; loaded for the first piece that is not there, as what follows */
   int32_t *ids, *targets; /* (T) */
   float *row, *top;       /* (ROWS,V), (V) */
 } context;
-
-static ef_status write_array(ef_h5 *file, const ef_h5_array *array, void *data) {
-  return ef_h5_write(file, array, data);
-}
-
-static ef_status read_array(ef_h5 *file, const ef_h5_array *array, void *data) {
-  return ef_h5_read(file, array, data);
-}
 
 /* ---- a piece under way --------------------------------------------------------------------------------- */
 
@@ -31,7 +25,7 @@ typedef struct work {
 
 static ef_status write_work(void *ctx, ef_h5 *file) {
   const work *w = ctx;
-  EF_TRY(ef_answer_arrays(&w->table, file, write_array));
+  EF_TRY(ef_answer_table_write(&w->table, file));
   return ef_h5_set_int(file, "/answers", "windows", (int64_t)w->asked);
 }
 
@@ -40,7 +34,7 @@ static ef_status read_work(const ef_run *run, const ef_part_key *key, work *w) {
   ef_h5 *file;
   if (!ef_part_usable(run, key, true)) return EF_OK;
   EF_TRY(ef_part_open(run, key, true, &file));
-  ef_status status = ef_answer_arrays(&w->table, file, read_array);
+  ef_status status = ef_answer_table_read(&w->table, file);
   if (status == EF_OK) status = ef_h5_get_int(file, "/answers", "windows", &asked);
   if (status == EF_OK) w->asked = (size_t)asked;
   ef_h5_close(file);
@@ -97,6 +91,19 @@ static ef_status ask_windows(context *c, const ef_piece *p, work *w, ef_effort *
   return EF_OK;
 }
 
+/* A run that goes on behind this phase needs no teacher. */
+static ef_status load_teachers(context *c) {
+  size_t T = (size_t)c->run->deck->global.context;
+  if (c->row) return EF_OK;
+  EF_TRY(EF_CHECK(c->run->public_text.count >= 2, EF_INPUT,
+                  "a public text of %zu tokens cannot be trained on", c->run->public_text.count));
+  EF_TRY(ef_mentors_create(c->run, c->population, c->clusters, 1, T, &c->mentors));
+  EF_TRY(EF_NEW(c->ids, T));
+  EF_TRY(EF_NEW(c->targets, T));
+  EF_TRY(EF_NEW(c->top, c->mentors.V));
+  return EF_NEW(c->row, ROWS * c->mentors.V);
+}
+
 static ef_status ask_piece(void *ctx, size_t unit, ef_effort *effort) {
   context *c = ctx;
   ef_part_key key = ef_answers_part(unit);
@@ -104,6 +111,7 @@ static ef_status ask_piece(void *ctx, size_t unit, ef_effort *effort) {
   ef_piece p = ef_answers_piece(c->readings, unit);
   work w = {0};
   ef_status status = EF_OK;
+  EF_GO(load_teachers(c));
   EF_GO(ef_answer_table_create(c->run, p.count, &w.table));
   EF_GO(read_work(c->run, &key, &w));
   status = ask_windows(c, &p, &w, effort);
@@ -115,20 +123,9 @@ done:
   return status;
 }
 
-static ef_status open_context(context *c, const ef_population *population, const ef_clusters *clusters) {
-  size_t T = (size_t)c->run->deck->global.context;
-  EF_TRY(EF_CHECK(c->run->public_text.count >= 2, EF_INPUT,
-                  "a public text of %zu tokens cannot be trained on", c->run->public_text.count));
-  EF_TRY(ef_mentors_create(c->run, population, clusters, 1, T, &c->mentors));
-  EF_TRY(EF_NEW(c->ids, T));
-  EF_TRY(EF_NEW(c->targets, T));
-  EF_TRY(EF_NEW(c->top, c->mentors.V));
-  return EF_NEW(c->row, ROWS * c->mentors.V);
-}
-
 ef_status ef_answers_make(ef_run *run, const ef_population *population, const ef_clusters *clusters,
                           const ef_stream *generated) {
-  context c = {.run = run};
+  context c = {.run = run, .population = population, .clusters = clusters};
   ef_answers_readings(run, generated, c.readings);
   size_t units = ef_answers_pieces(c.readings);
   double *cost = NULL;
@@ -136,7 +133,6 @@ ef_status ef_answers_make(ef_run *run, const ef_population *population, const ef
   ef_status status = EF_OK;
   EF_GO(ef_agree(run->par, EF_NEW(cost, units)));
   EF_GO(ef_agree(run->par, EF_NEW(owner, units)));
-  EF_GO(ef_agree(run->par, open_context(&c, population, clusters)));
   for (size_t u = 0; u < units; u++) {
     ef_piece p = ef_answers_piece(c.readings, u);
     cost[u] = (double)(p.end - p.first);

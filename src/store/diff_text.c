@@ -4,14 +4,6 @@
 
 enum { SHOWN_CHANGES = 8 };
 
-static const char *text_of(const json_t *row, const char *key) {
-  return json_string_value(json_object_get(row, key));
-}
-
-static long long whole_of(const json_t *row, const char *key) {
-  return (long long)json_integer_value(json_object_get(row, key));
-}
-
 static bool counts(const json_t *row) { return json_is_true(json_object_get(row, "counts")); }
 
 /* "A -> B", strings without quotes. */
@@ -24,15 +16,14 @@ static void print_change(const json_t *row, const char *arrow, FILE *out) {
 }
 
 static void print_key(const json_t *row, FILE *out) {
-  fprintf(out, "deck %s: ", text_of(row, "key"));
+  fprintf(out, "deck %s: ", ef_report_text(row, "key"));
   print_change(row, "->", out);
   fprintf(out, "%s\n", counts(row) ? "" : "  (steers the run, no difference of the state)");
 }
 
 /* A text that is a JSON object, as the configuration of a model is; NULL if it is none. */
 static json_t *object_in(const json_t *row, const char *side) {
-  const char *text = text_of(row, side);
-  json_t *object = text ? json_loads(text, 0, NULL) : NULL;
+  json_t *object = json_loads(ef_report_text(row, side), 0, NULL);
   if (json_is_object(object)) return object;
   json_decref(object);
   return NULL;
@@ -40,7 +31,7 @@ static json_t *object_in(const json_t *row, const char *side) {
 
 static void print_entry(const json_t *row, const char *key, json_t *a, json_t *b, FILE *out) {
   json_t *both = json_pack("{s:O?, s:O?}", "a", a, "b", b);
-  fprintf(out, "attribute %s of %s, %s: ", text_of(row, "name"), text_of(row, "object"), key);
+  fprintf(out, "attribute %s of %s, %s: ", ef_report_text(row, "name"), ef_report_text(row, "object"), key);
   print_change(both, "|", out);
   fprintf(out, "\n");
   json_decref(both);
@@ -67,14 +58,14 @@ static bool print_objects(const json_t *row, FILE *out) {
 
 static void print_attribute(const json_t *row, FILE *out) {
   if (print_objects(row, out)) return;
-  fprintf(out, "attribute %s of %s: ", text_of(row, "name"), text_of(row, "object"));
+  fprintf(out, "attribute %s of %s: ", ef_report_text(row, "name"), ef_report_text(row, "object"));
   print_change(row, "|", out);
   fprintf(out, "%s\n", counts(row) ? "" : "  (no difference of the state)");
 }
 
 static void print_place(const json_t *row, FILE *out) {
   json_t *place = json_object_get(row, "place");
-  fprintf(out, " at element %lld", whole_of(row, "index"));
+  fprintf(out, " at element %lld", ef_report_whole(row, "index"));
   if (json_array_size(place) < 2) return;
   for (size_t d = 0; d < json_array_size(place); d++) {
     fprintf(out, "%s%lld", d > 0 ? ", " : ", [", (long long)json_integer_value(json_array_get(place, d)));
@@ -84,7 +75,7 @@ static void print_place(const json_t *row, FILE *out) {
 
 static void print_values(const json_t *row, FILE *out) {
   json_t *ulp = json_object_get(row, "ulp");
-  fprintf(out, ", %lld of %lld elements, ", whole_of(row, "elements"), whole_of(row, "of"));
+  fprintf(out, ", %lld of %lld elements, ", ef_report_whole(row, "elements"), ef_report_whole(row, "of"));
   if (json_is_null(ulp)) {
     fprintf(out, "NaN against a number");
   } else {
@@ -97,10 +88,10 @@ static void print_values(const json_t *row, FILE *out) {
 }
 
 static void print_tensor(const json_t *row, FILE *out) {
-  fprintf(out, "%s", text_of(row, "path"));
-  if (json_object_get(row, "layer")) fprintf(out, " (layer %lld", whole_of(row, "layer"));
-  if (json_object_get(row, "expert")) fprintf(out, ", expert %lld", whole_of(row, "expert"));
-  fprintf(out, "%s: %s", json_object_get(row, "layer") ? ")" : "", text_of(row, "what"));
+  fprintf(out, "%s", ef_report_text(row, "path"));
+  if (json_object_get(row, "layer")) fprintf(out, " (layer %lld", ef_report_whole(row, "layer"));
+  if (json_object_get(row, "expert")) fprintf(out, ", expert %lld", ef_report_whole(row, "expert"));
+  fprintf(out, "%s: %s", json_object_get(row, "layer") ? ")" : "", ef_report_text(row, "what"));
   if (json_object_get(row, "ulp")) print_values(row, out);
   fprintf(out, "%s\n", counts(row) ? "" : "  (measured time, no difference of the results)");
 }
@@ -110,8 +101,8 @@ static void print_lineage(const json_t *lineage, FILE *out) {
   json_t *row, *changes = json_object_get(lineage, "changes");
   json_array_foreach(changes, i, row) {
     if (i == SHOWN_CHANGES) break;
-    fprintf(out, "lineage of expert %lld, share of device %lld: ", whole_of(row, "expert"),
-            whole_of(row, "device"));
+    fprintf(out, "lineage of expert %lld, share of device %lld: ", ef_report_whole(row, "expert"),
+            ef_report_whole(row, "device"));
     print_change(row, "->", out);
     fprintf(out, "\n");
   }
@@ -139,7 +130,7 @@ static void print_sum(const ef_pair *p, FILE *out) {
     } else if (json_is_null(json_object_get(lineage, "experts"))) {
       fprintf(out, "of another shape");
     } else {
-      fprintf(out, "%lld experts", whole_of(lineage, "experts"));
+      fprintf(out, "%lld experts", ef_report_whole(lineage, "experts"));
     }
     fprintf(out, "; groups and datasets: %zu)", that_count(p->tensors, true));
   } else {

@@ -5,15 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
-static long long whole_of(const json_t *object, const char *key) {
-  return (long long)json_integer_value(json_object_get(object, key));
-}
-
 static void indent(int spaces, FILE *out) { fprintf(out, "%*s", spaces, ""); }
 
 /* A text of several lines, each behind a bar. */
@@ -37,7 +28,7 @@ static void print_pair(const char *name, const json_t *value, FILE *out) {
 static void print_header(const json_t *report, FILE *out) {
   const char *name;
   json_t *value, *identity = json_object_get(report, "identity");
-  fprintf(out, "%s\n", text_of(report, "file"));
+  fprintf(out, "%s\n", ef_report_text(report, "file"));
   json_object_foreach(identity, name, value) {
     if (!json_is_null(value)) print_pair(name, value, out);
   }
@@ -50,7 +41,7 @@ static void print_header(const json_t *report, FILE *out) {
 }
 
 static void print_deck(const json_t *report, FILE *out) {
-  const char *deck = text_of(report, "deck");
+  const char *deck = ef_report_text(report, "deck");
   if (!deck[0]) return;
   fprintf(out, "deck\n");
   print_lines(deck, 2, out);
@@ -83,12 +74,12 @@ static bool is_one_of(const char *name, const char *const *names) {
 
 /* "NXdata: expert_load by layer,expert": what viewers take a group for. */
 static void print_class(const json_t *names, FILE *out) {
-  const char *class = text_of(names, "NX_class");
+  const char *class = ef_report_text(names, "NX_class");
   if (!class[0]) return;
   fprintf(out, "  %s", class);
   if (strcmp(class, "NXdata") == 0)
-    fprintf(out, ": %s by %s", text_of(names, "signal"), text_of(names, "axes"));
-  if (text_of(names, "default")[0]) fprintf(out, ": shows %s", text_of(names, "default"));
+    fprintf(out, ": %s by %s", ef_report_text(names, "signal"), ef_report_text(names, "axes"));
+  if (ef_report_text(names, "default")[0]) fprintf(out, ": shows %s", ef_report_text(names, "default"));
 }
 
 static void print_attributes(const json_t *names, int spaces, FILE *out) {
@@ -153,23 +144,24 @@ static void print_shape(const json_t *extents, char *text, size_t size) {
 }
 
 static void print_dataset(const tree *t, const json_t *row) {
-  const char *path = text_of(row, "path");
+  const char *path = ef_report_text(row, "path");
   char shape[128];
   print_shape(json_object_get(row, "shape"), shape, sizeof shape);
   int spaces = 2 * depth_of(path);
   indent(spaces, t->out);
-  fprintf(t->out, "%-*s %-8s %16s %12lld %-10s", t->width - spaces, leaf_of(path), text_of(row, "type"),
-          shape, whole_of(row, "bytes"), text_of(row, "units"));
+  fprintf(t->out, "%-*s %-8s %16s %12lld %-10s", t->width - spaces, leaf_of(path),
+          ef_report_text(row, "type"), shape, ef_report_whole(row, "bytes"), ef_report_text(row, "units"));
   static const char *const columns[] = {"mean", "std", "min", "max"};
   for (int i = 0; i < 4; i++) print_number(json_object_get(row, columns[i]), t->out);
-  fprintf(t->out, "  %s", text_of(row, "description"));
+  fprintf(t->out, "  %s", ef_report_text(row, "description"));
   print_own(json_object_get(t->attributes, path), t->out);
-  if (whole_of(row, "nonfinite") > 0) fprintf(t->out, "  %lld not finite", whole_of(row, "nonfinite"));
+  if (ef_report_whole(row, "nonfinite") > 0)
+    fprintf(t->out, "  %lld not finite", ef_report_whole(row, "nonfinite"));
   fprintf(t->out, "\n");
 }
 
 static void print_text(const tree *t, const char *path) {
-  const char *text = text_of(t->texts, path);
+  const char *text = ef_report_text(t->texts, path);
   int spaces = 2 * depth_of(path);
   indent(spaces, t->out);
   fprintf(t->out, "%-*s %-8s \"%s\"\n", t->width - spaces, leaf_of(path), "text",
@@ -181,7 +173,7 @@ static void fill_tree(const json_t *report, tree *t) {
   json_t *value;
   const char *path;
   json_array_foreach(json_object_get(report, "datasets"), i, value) {
-    json_object_set(t->rows, text_of(value, "path"), value);
+    json_object_set(t->rows, ef_report_text(value, "path"), value);
   }
   json_array_foreach(json_object_get(report, "groups"), i, value) {
     json_object_set(t->groups, json_string_value(value), value);

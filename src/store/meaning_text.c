@@ -1,12 +1,9 @@
 #include "store/inspect_text.h"
 
+#include "store/report.h"
 #include <string.h>
 
 enum { SHOWN_DEVICES = 6, SHARES_IN_A_LINE = 16 };
-
-static long long whole_of(const json_t *object, const char *key) {
-  return (long long)json_integer_value(json_object_get(object, key));
-}
 
 static double real_of(const json_t *object, const char *key) {
   return json_number_value(json_object_get(object, key));
@@ -29,13 +26,13 @@ static void print_shares(const json_t *layer, FILE *out) {
 }
 
 static void print_layer(const json_t *layer, FILE *out) {
-  fprintf(out, "  %5lld %14lld", whole_of(layer, "layer"), whole_of(layer, "tokens"));
+  fprintf(out, "  %5lld %14lld", ef_report_whole(layer, "layer"), ef_report_whole(layer, "tokens"));
   if (json_is_null(json_object_get(layer, "imbalance"))) {
     fprintf(out, "  not measured yet\n");
     return;
   }
-  fprintf(out, " %10.2f %12lld %10lld ", real_of(layer, "imbalance"), whole_of(layer, "busiest"),
-          whole_of(layer, "idle"));
+  fprintf(out, " %10.2f %12lld %10lld ", real_of(layer, "imbalance"), ef_report_whole(layer, "busiest"),
+          ef_report_whole(layer, "idle"));
   print_shares(layer, out);
 }
 
@@ -64,7 +61,7 @@ static void print_group(const json_t *group, FILE *out) {
   fprintf(out, "  %-20s", name);
   for (size_t i = 0; i < all && i < SHOWN_DEVICES; i++) {
     const json_t *device = json_array_get(devices, i);
-    fprintf(out, "%s device %lld %.1f %%", i > 0 ? "," : "", whole_of(device, "device"),
+    fprintf(out, "%s device %lld %.1f %%", i > 0 ? "," : "", ef_report_whole(device, "device"),
             100.0 * real_of(device, "share"));
   }
   if (all == 0) fprintf(out, " no device");
@@ -77,14 +74,15 @@ static void print_lineage(const json_t *lineage, FILE *out) {
   size_t i;
   json_t *group;
   fprintf(out, "lineage, by %s: which of %lld devices shaped which expert\n", path_of(lineage),
-          whole_of(lineage, "devices"));
+          ef_report_whole(lineage, "devices"));
   json_array_foreach(json_object_get(lineage, "groups"), i, group) { print_group(group, out); }
 }
 
 /* ---- ledger ------------------------------------------------------------------------------------------- */
 
 static void print_bytes(const char *name, const json_t *row, FILE *out) {
-  fprintf(out, "  %-12s %16lld %16lld\n", name, whole_of(row, "up_bytes"), whole_of(row, "down_bytes"));
+  fprintf(out, "  %-12s %16lld %16lld\n", name, ef_report_whole(row, "up_bytes"),
+          ef_report_whole(row, "down_bytes"));
 }
 
 static void print_ledger(const json_t *ledger, FILE *out) {

@@ -73,6 +73,15 @@ double ef_report_number(ef_h5_type type, const void *block, size_t i) {
   }
 }
 
+const char *ef_report_text(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+long long ef_report_whole(const json_t *object, const char *key) {
+  return (long long)json_integer_value(json_object_get(object, key));
+}
+
 char *ef_report_plain(const json_t *value) {
   if (json_is_string(value)) return strdup(json_string_value(value));
   return value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9))

@@ -18,6 +18,10 @@ double ef_report_number(ef_h5_type type, const void *block, size_t i);
 /* A real number, or null if it is not finite. Local. */
 json_t *ef_report_real(double x);
 
+/* Member `key` of an object: its text, "" if it is none; its integer, 0 if it is none. Local. */
+const char *ef_report_text(const json_t *object, const char *key);
+long long ef_report_whole(const json_t *object, const char *key);
+
 /* A JSON value on one line, strings without quotes; the caller frees it with free(). Local. */
 char *ef_report_plain(const json_t *value);
 

@@ -4,6 +4,7 @@
 #include "methods/report_rows.h"
 #include "sample.h"
 #include "store/h5.h"
+#include "support/json_path.h"
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>
@@ -27,37 +28,25 @@ static char *read_page(const sample *s) {
   return page;
 }
 
-/* "baselines.public_only.all": the value at a path of keys; list entries by number. */
-static json_t *at(json_t *value, const char *path) {
-  char keys[256], *rest = NULL;
-  snprintf(keys, sizeof keys, "%s", path);
-  for (char *key = strtok_r(keys, ".", &rest); key; key = strtok_r(NULL, ".", &rest)) {
-    value = json_is_array(value) ? json_array_get(value, (size_t)strtoul(key, NULL, 10))
-                                 : json_object_get(value, key);
-    cr_assert(value, "%s: there is no %s", path, key);
-  }
-  return value;
-}
-
 static void expect_real(json_t *report, const char *path, double wanted) {
-  json_t *value = at(report, path);
+  json_t *value = test_json_at(report, path);
   cr_expect(json_is_number(value) && fabs(json_number_value(value) - wanted) <= 1e-8 * fabs(wanted),
             "%s: %g, not %g", path, json_number_value(value), wanted);
 }
 
 static void expect_whole(json_t *report, const char *path, long long wanted) {
-  json_t *value = at(report, path);
+  json_t *value = test_json_at(report, path);
   cr_expect(json_is_integer(value) && json_integer_value(value) == wanted, "%s: %lld, not %lld", path,
             (long long)json_integer_value(value), wanted);
 }
 
 static void expect_text(json_t *report, const char *path, const char *wanted) {
-  const char *text = json_string_value(at(report, path));
+  const char *text = json_string_value(test_json_at(report, path));
   cr_expect(text && strcmp(text, wanted) == 0, "%s: %s, not %s", path, text ? text : "no text", wanted);
 }
 
 static void expect_null(json_t *report, const char *path) {
-  cr_expect(json_is_null(at(report, path)), "%s is not null", path);
+  cr_expect(json_is_null(test_json_at(report, path)), "%s is not null", path);
 }
 
 static json_t *write_sample(sample *s) {
@@ -111,7 +100,7 @@ Test(report, every_key_has_its_type) {
   sample_make(&s, NULL);
   json_t *report = write_sample(&s);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-    cr_expect_eq(json_typeof(at(report, keys[i].key)), keys[i].type, "%s", keys[i].key);
+    cr_expect_eq(json_typeof(test_json_at(report, keys[i].key)), keys[i].type, "%s", keys[i].key);
   }
   expect_text(report, "method", "deepfusion");
   expect_text(report, "family", "qwen2_moe");
@@ -175,7 +164,7 @@ Test(report, the_best_device_is_named) {
 /* ---- steps and tokens --------------------------------------------------------------------------- */
 
 static size_t row_of(json_t *report, const char *name) {
-  json_t *rows = at(report, "rows");
+  json_t *rows = test_json_at(report, "rows");
   for (size_t i = 0; i < json_array_size(rows); i++) {
     if (strcmp(json_string_value(json_object_get(json_array_get(rows, i), "name")), name) == 0) return i;
   }
@@ -199,7 +188,7 @@ Test(report, steps_and_tokens_are_counted) {
   sample s;
   sample_make(&s, NULL);
   json_t *report = write_sample(&s);
-  cr_expect_eq(json_array_size(at(report, "rows")), 2 + 2 + 2 + 2 + 2);
+  cr_expect_eq(json_array_size(test_json_at(report, "rows")), 2 + 2 + 2 + 2 + 2);
   expect_row(report, "device 0", 10, 10, 160, 0);
   expect_row(report, "device 1", 6, 6, 96, 0);
   expect_row(report, "proxy 0", 0, 0, 160, 0);
@@ -218,7 +207,7 @@ Test(report, a_device_that_is_left_out_is_named) {
   sample s;
   sample_make(&s, NULL);
   json_t *report = write_sample(&s);
-  cr_expect_eq(json_array_size(at(report, "left_out")), 1);
+  cr_expect_eq(json_array_size(test_json_at(report, "left_out")), 1);
   expect_whole(report, "left_out.0.device", 2);
   expect_text(report, "left_out.0.reason", "left out: failed to upload");
   expect_text(report, "communication.per_device.2.state", "left out: failed to upload");
@@ -226,8 +215,8 @@ Test(report, a_device_that_is_left_out_is_named) {
   expect_whole(report, "communication.per_device.0.up_bytes", LLAMA_PARAMS * 4 + 32);
   expect_whole(report, "communication.per_device.2.up_bytes", 0);
   expect_whole(report, "communication.down_bytes", 0);
-  cr_expect_eq(json_integer_value(at(report, "communication.up_bytes")),
-               json_integer_value(at(report, "communication.formula_bytes")));
+  cr_expect_eq(json_integer_value(test_json_at(report, "communication.up_bytes")),
+               json_integer_value(test_json_at(report, "communication.formula_bytes")));
   expect_whole(report, "device_memory.1.peak_bytes", 2000);
   expect_text(report, "device_memory.1.family", "gpt2");
   expect_whole(report, "device_memory.2.peak_bytes", 0);
@@ -260,7 +249,8 @@ Test(report, what_is_no_number_is_null) {
   expect_text(report, "clusters.0.family", "llama");
   expect_text(report, "clusters.0.domain", "fin");
   expect_whole(report, "clusters.1.members.0", 1);
-  cr_expect(json_is_true(at(report, "clusters.1.fell_back")) && json_is_false(at(report, "bases.1.taught")));
+  cr_expect(json_is_true(test_json_at(report, "clusters.1.fell_back")) &&
+            json_is_false(test_json_at(report, "bases.1.taught")));
   expect_real(report, "bases.0.start_loss", 3.5);
   expect_whole(report, "bases.1.kept", 1);
   json_decref(report);
@@ -297,13 +287,14 @@ Test(report, phases_are_summed_over_starts) {
       "{\"event\": \"phase\", \"name\": \"local training\", \"seconds\": 3, \"tokens\": 150, \"flops\": 2e9, "
       "\"steps\": 4}\n");
   json_t *report = write_sample(&s);
-  cr_expect_eq(json_array_size(at(report, "phases")), 2);
+  cr_expect_eq(json_array_size(test_json_at(report, "phases")), 2);
   expect_text(report, "phases.0.name", "local training");
   expect_real(report, "phases.0.seconds", 5.0);
   expect_whole(report, "phases.0.tokens", 250);
   expect_real(report, "phases.0.tokens_per_s", 50.0);
   expect_real(report, "phases.0.gflops", 1.0);
-  expect_real(report, "phases.0.share_of_peak", 1.0 / json_number_value(at(report, "sgemm_peak_gflops")));
+  expect_real(report, "phases.0.share_of_peak",
+              1.0 / json_number_value(test_json_at(report, "sgemm_peak_gflops")));
   expect_null(report, "phases.1.tokens_per_s");
   expect_whole(report, "plan_error.memory.planned_bytes", 123456);
   json_decref(report);
@@ -373,7 +364,7 @@ Test(report, memory_is_the_largest_of_each_family) {
   sample s;
   sample_make(&s, NULL);
   json_t *report = write_sample(&s);
-  cr_expect_eq(json_object_size(at(report, "device_memory_by_family")), 2);
+  cr_expect_eq(json_object_size(test_json_at(report, "device_memory_by_family")), 2);
   expect_whole(report, "device_memory_by_family.llama", 1000);
   expect_whole(report, "device_memory_by_family.gpt2", 2000);
   json_decref(report);

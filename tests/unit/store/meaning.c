@@ -1,6 +1,7 @@
 /* Expert load, lineage, ledger and plot of a file: sums and shares by hand. */
 #include "store/inspect.h"
 
+#include "support/json_path.h"
 #include "support/support.h"
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -70,21 +71,10 @@ static json_t *report_of(void) {
   return report;
 }
 
-/* "lineage.groups.0.sum": the value at a path of keys; list entries by number. */
-static json_t *at(json_t *value, const char *keys) {
-  char copy[128], *rest = NULL;
-  snprintf(copy, sizeof copy, "%s", keys);
-  for (char *key = strtok_r(copy, ".", &rest); key; key = strtok_r(NULL, ".", &rest)) {
-    value = json_is_array(value) ? json_array_get(value, (size_t)strtoul(key, NULL, 10))
-                                 : json_object_get(value, key);
-    cr_assert(value, "%s: there is no %s", keys, key);
-  }
-  return value;
-}
-
 static void is(json_t *report, const char *keys, double wanted) {
-  double found = json_number_value(at(report, keys));
-  cr_expect(json_is_number(at(report, keys)) && found == wanted, "%s: %g, not %g", keys, found, wanted);
+  double found = json_number_value(test_json_at(report, keys));
+  cr_expect(json_is_number(test_json_at(report, keys)) && found == wanted, "%s: %g, not %g", keys, found,
+            wanted);
 }
 
 Test(meaning, load_of_the_experts) {
@@ -97,20 +87,20 @@ Test(meaning, load_of_the_experts) {
   is(report, "expert_load.layers.0.busiest", 2);
   is(report, "expert_load.layers.0.idle", 1);
   is(report, "expert_load.layers.1.idle", 4);
-  cr_expect(json_is_null(at(report, "expert_load.layers.1.imbalance")));
+  cr_expect(json_is_null(test_json_at(report, "expert_load.layers.1.imbalance")));
   json_decref(report);
 }
 
 Test(meaning, lineage_in_groups) {
   write_file();
   json_t *report = report_of();
-  cr_expect_eq(json_array_size(at(report, "lineage.groups")), 3);
-  cr_expect_eq(json_array_size(at(report, "lineage.groups.0.experts")), 2);
+  cr_expect_eq(json_array_size(test_json_at(report, "lineage.groups")), 3);
+  cr_expect_eq(json_array_size(test_json_at(report, "lineage.groups.0.experts")), 2);
   is(report, "lineage.groups.0.devices.0.device", 2);
   is(report, "lineage.groups.0.devices.0.share", 0.75);
   is(report, "lineage.groups.0.devices.1.device", 0);
   is(report, "lineage.groups.0.sum", 1);
-  cr_expect_eq(json_array_size(at(report, "lineage.groups.1.devices")), 0);
+  cr_expect_eq(json_array_size(test_json_at(report, "lineage.groups.1.devices")), 0);
   is(report, "lineage.groups.1.sum", 0);
   is(report, "lineage.groups.2.experts.0", 3);
   is(report, "lineage.groups.2.devices.0.device", 1);
@@ -120,7 +110,7 @@ Test(meaning, lineage_in_groups) {
 Test(meaning, ledger_by_class_and_device) {
   write_file();
   json_t *report = report_of();
-  cr_expect_str_eq(json_string_value(at(report, "ledger.classes.1.class")), "text");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "ledger.classes.1.class")), "text");
   is(report, "ledger.classes.0.up_bytes", 700);
   is(report, "ledger.classes.1.up_bytes", 7);
   is(report, "ledger.classes.0.down_bytes", 5);
@@ -133,16 +123,17 @@ Test(meaning, ledger_by_class_and_device) {
 Test(meaning, identity_plot_and_descriptions) {
   write_file();
   json_t *report = report_of();
-  cr_expect_str_eq(json_string_value(at(report, "identity.deck_hash")), "abc");
-  cr_expect_str_eq(json_string_value(at(report, "identity.random")), "counted");
-  cr_expect_str_eq(json_string_value(at(report, "identity.kind")), "run");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "identity.deck_hash")), "abc");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "identity.random")), "counted");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "identity.kind")), "run");
   is(report, "identity.seed", 7);
-  cr_expect(json_is_null(at(report, "identity.phase")));
-  cr_expect_str_eq(json_string_value(at(report, "plot")), "/results/expert_load");
-  cr_expect_str_eq(json_string_value(at(report, "datasets.0.dims")), "device,class");
-  cr_expect_str_eq(json_string_value(at(report, "datasets.0.units")), "1");
-  cr_expect_str_eq(json_string_value(at(report, "datasets.0.description")), "what it is");
-  cr_expect_str_eq(json_string_value(json_object_get(at(report, "texts"), "/results/title")), "load");
+  cr_expect(json_is_null(test_json_at(report, "identity.phase")));
+  cr_expect_str_eq(json_string_value(test_json_at(report, "plot")), "/results/expert_load");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "datasets.0.dims")), "device,class");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "datasets.0.units")), "1");
+  cr_expect_str_eq(json_string_value(test_json_at(report, "datasets.0.description")), "what it is");
+  cr_expect_str_eq(json_string_value(json_object_get(test_json_at(report, "texts"), "/results/title")),
+                   "load");
   json_decref(report);
 }
 
@@ -172,7 +163,7 @@ Test(meaning, a_file_without_them) {
   json_t *report = report_of();
   static const char *const keys[] = {"plot", "expert_load", "lineage", "ledger"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-    cr_expect(json_is_null(at(report, keys[i])), "%s", keys[i]);
+    cr_expect(json_is_null(test_json_at(report, keys[i])), "%s", keys[i]);
   json_decref(report);
   char *text = inspect(false);
   cr_expect(!strstr(text, "lineage") && !strstr(text, "ledger") && !strstr(text, "expert load"));
