@@ -44,7 +44,6 @@ ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit) {
   int n = snprintf(stop->file, sizeof stop->file, "%s", file ? file : "");
   EF_TRY(EF_CHECK(n >= 0 && (size_t)n < sizeof stop->file, EF_INPUT, "path of the stop file is too long: %s",
                   file));
-  signalled = NONE;
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   bool caught = sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGUSR1, &action, NULL) == 0;
@@ -85,6 +84,7 @@ ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
     EF_TRY(ef_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, par->world), "MPI_Allreduce"));
   }
   if (all == STOP_FILE && ef_par_root(par)) unlink(stop->file);
+  if (all >= USR1) signalled = NONE;
   stop->reason = all;
   if (stop->wish) stop->wish->obeyed = all == WISH;
   *stop_now = all != NONE;

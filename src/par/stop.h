@@ -28,16 +28,17 @@ typedef struct ef_stop {
  * Called once, before MPI starts. A command that never sets up a stop cannot be resumed and takes no notice.
  * Local. */
 void ef_stop_hold(void);
-/* Catches the signals, forgets those of before but a held one, and remembers the start. The limit is the
- * lesser of `limit` and what SLURM_JOB_END_TIME (seconds since 1970) leaves, less EF_SLOT_MARGIN; an end that
- * is past, or is no number, is none. file NULL or "": none. EF_INPUT if the path is too long. Local. */
+/* Catches the signals and remembers the start. One that came before and that no stop obeyed counts. The limit
+ * is the lesser of `limit` and what SLURM_JOB_END_TIME (seconds since 1970) leaves, less EF_SLOT_MARGIN; an
+ * end that is past, or is no number, is none. file NULL or "": none. EF_INPUT if the path is too long. Local.
+ */
 ef_status ef_stop_setup(ef_stop *stop, const char *file, double limit);
 /* True if this rank was told to stop: signal, file or clock. Between meetings of the ranks. Local. */
 bool ef_stop_poll(ef_stop *stop);
 /* A training with this name has done `step` of `steps`: where a wish comes true. Local. */
 void ef_stop_reached(ef_stop *stop, const char *name, size_t step, size_t steps);
-/* True on every rank if any rank was told to stop; the root looks at file and clock, and removes the file
- * when it obeys it, so that the resumed run goes on. Once true it stays true. Collective. */
+/* True on every rank if any rank was told to stop; the root looks at file and clock. What is obeyed is
+ * gone, signal or file, so that the resumed run goes on. Once true it stays true. Collective. */
 ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now);
 /* The reason, the same on all ranks ("SIGUSR1", "SIGTERM", "stop file", "time limit",
  * "request"); "" if none. Local. */

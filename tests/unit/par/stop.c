@@ -29,6 +29,16 @@ Test(stop, signals) {
   cr_assert(!asked(&stop));
 }
 
+/* A run in a run sets up its own: what came just before that is not lost. */
+Test(stop, signal_between_two_setups) {
+  ef_stop outer, inner;
+  cr_assert_eq(ef_stop_setup(&outer, NULL, 0.0), EF_OK);
+  raise(SIGUSR1);
+  cr_assert_eq(ef_stop_setup(&inner, NULL, 0.0), EF_OK);
+  cr_assert(asked(&inner));
+  cr_assert_str_eq(ef_stop_reason(&inner), "SIGUSR1");
+}
+
 Test(stop, file_is_obeyed_once) {
   char folder[4000], path[4096];
   test_make_folder(folder, sizeof folder);
