@@ -44,7 +44,7 @@ static ef_status pretrain_entry(void *ctx, size_t entry, ef_effort *effort) {
   ef_start start = {.dims = &c->population->dims[entry],
                     .steps = (size_t)deck->federation.pretrain_steps,
                     .context = (size_t)deck->federation.context,
-                    .lr = deck->federation.lr};
+                    .lr = ef_population_lr(deck, entry)};
   return ef_pretrain_unit(c->run, &key, &start, effort);
 }
 
@@ -106,7 +106,8 @@ static ef_status train_model(device_context *c, size_t device, ef_model *model, 
   ef_run *run = c->run;
   size_t unit = unit_of(c->devices, device);
   ef_part_key key = device_key(unit);
-  ef_recipe recipe = ef_local_recipe(run->deck, &text->slice);
+  size_t entry = (size_t)c->population->entry[device];
+  ef_recipe recipe = ef_local_recipe(run->deck, ef_population_lr(run->deck, entry), &text->slice);
   ef_source source = {
       .general = &text->train, .seed = (uint64_t)run->deck->run.seed, .unit = ef_unit(EF_UNIT_DEVICE, unit)};
   EF_TRY(ef_trainer_create(model, run->kernels, &recipe, &source, NULL, trainer));

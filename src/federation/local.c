@@ -36,11 +36,11 @@ bool ef_local_trains(const ef_run *run, const ef_population *population, size_t 
   return !population->fails[device] && ef_local_has_text(run, population, device);
 }
 
-ef_recipe ef_local_recipe(const ef_deck *d, const ef_stream *slice) {
+ef_recipe ef_local_recipe(const ef_deck *d, double lr, const ef_stream *slice) {
   return (ef_recipe){.steps = (size_t)d->federation.steps,
                      .batch = (size_t)d->federation.batch,
                      .context = (size_t)d->federation.context,
-                     .lr = d->federation.lr,
+                     .lr = lr,
                      .min_lr = d->federation.min_lr,
                      .decay = d->federation.weight_decay,
                      .clip = d->federation.clip,

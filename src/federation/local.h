@@ -21,5 +21,6 @@ bool ef_local_has_text(const ef_run *run, const ef_population *population, size_
 /* True if it takes part at all: it does not fail, by the deck, and has that text. Local. */
 bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device);
 
-/* federation.steps, .lr and so on, with early stopping on `slice`, which is borrowed. Pure. */
-ef_recipe ef_local_recipe(const ef_deck *deck, const ef_stream *slice);
+/* federation.steps and so on with peak learning rate `lr`, with early stopping on `slice`, which is borrowed.
+ * Pure. */
+ef_recipe ef_local_recipe(const ef_deck *deck, double lr, const ef_stream *slice);

@@ -19,6 +19,12 @@ typedef struct ef_population {
 ef_status ef_population_make(const ef_run *run, ef_population *population);
 void ef_population_free(ef_population *population);
 
+/* Peak learning rate of the models of an entry of federation.families. */
+static inline double ef_population_lr(const ef_deck *deck, size_t entry) {
+  double own = deck->federation.families[entry].lr;
+  return own > 0.0 ? own : deck->federation.lr;
+}
+
 /* Documents of a device. */
 static inline size_t ef_population_documents(const ef_population *p, size_t device,
                                              const size_t **documents) {

@@ -21,7 +21,7 @@ static size_t most_tokens(const ef_planner *p) {
 static ef_status local_bytes(const ef_planner *p, size_t *bytes) {
   size_t tokens = most_tokens(p), model, trainer;
   ef_stream slice = {.count = ef_plan_slice(p, tokens)};
-  ef_recipe recipe = ef_local_recipe(p->deck, slice.count >= 2 ? &slice : NULL);
+  ef_recipe recipe = ef_local_recipe(p->deck, p->deck->rivals.lr, slice.count >= 2 ? &slice : NULL);
   recipe.steps = ef_rounds_steps(p->deck);
   recipe.context = (size_t)p->deck->global.context;
   EF_TRY(ef_plan_model_bytes(&p->local, &recipe, 0, &model, &trainer));

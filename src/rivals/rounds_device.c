@@ -77,9 +77,8 @@ size_t ef_rounds_steps(const ef_deck *deck) {
 }
 
 static ef_recipe recipe_of(const ef_deck *deck, const ef_stream *slice) {
-  ef_recipe recipe = ef_local_recipe(deck, slice);
+  ef_recipe recipe = ef_local_recipe(deck, deck->rivals.lr, slice);
   recipe.steps = ef_rounds_steps(deck);
-  recipe.lr = deck->rivals.lr;
   recipe.context = (size_t)deck->global.context;
   return recipe;
 }

@@ -57,12 +57,12 @@ static ef_status receive(ef_transfer *t, size_t round, size_t device, ef_logit_s
   return EF_OK;
 }
 
-static ef_recipe recipe_of(const ef_transfer *t) {
+static ef_recipe recipe_of(const ef_transfer *t, size_t device) {
   const ef_deck *d = t->run->deck;
   return (ef_recipe){.steps = (size_t)d->rivals.device_steps,
                      .batch = (size_t)d->federation.batch,
                      .context = t->samples.T,
-                     .lr = d->federation.lr,
+                     .lr = ef_population_lr(d, (size_t)t->population->entry[device]),
                      .min_lr = d->federation.min_lr,
                      .decay = d->federation.weight_decay,
                      .clip = d->federation.clip,
@@ -93,7 +93,7 @@ static ef_status train(ef_transfer *t, const ef_part_key *key, ef_model *model, 
                        ef_effort *effort) {
   ef_run *run = t->run;
   ef_transfer_record *record = &t->records[key->index % t->devices->count];
-  ef_recipe recipe = recipe_of(t);
+  ef_recipe recipe = recipe_of(t, key->index % t->devices->count);
   ef_objective objective = ef_soft_labels_objective(&l->labels);
   ef_source source =
       ef_soft_labels_source(&l->labels, (uint64_t)run->deck->run.seed, ef_unit(EF_UNIT_LOCAL, key->index));

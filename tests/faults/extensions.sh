@@ -95,6 +95,17 @@ for part in device_00003 proxy_00001 base_00001; do
   verdict "$part of the first round as without others" "$(grep '^/model' "$work/out" | head -n 3)"
 done
 
+# ---- a learning rate of a family ---------------------------------------------------------------------------------
+
+# The rates of the two families are told once by the federation, once by each; one of their own changes its devices alone.
+trained federation_rate --set federation.lr=0.02
+trained family_rates --set federation.families.0.lr=0.02 --set federation.families.1.lr=0.02
+same_model "$work/federation_rate" "$work/family_rates"
+trained one_rate --set federation.families.1.lr=0.02
+differs one_rate
+edgefuse diff "$work/plain/parts/family_00000.h5" "$work/one_rate/parts/family_00000.h5"
+verdict 'the start of the other family is as before' "$(grep '^/model' "$work/out" | head -n 3)"
+
 # ---- together ----------------------------------------------------------------------------------------------------
 
 all=("${rounds[@]}" "${weigh[@]}" "${written[@]}" --set fusion.generated_ce=false --set federation.wire=bfloat16)
