@@ -33,11 +33,11 @@ typedef struct options {
 
 /* What is measured; the same on all ranks. */
 typedef struct figures {
-  double peak;   /* FLOP/s of all ranks at once */
-  double median; /* seconds of a step of the slowest rank */
-  double loss;   /* mean cross-entropy of the last step */
-  double rss;    /* bytes of the largest rank */
-  ef_exchange_cost exchange;
+  double peak;        /* FLOP/s of all ranks at once */
+  double median;      /* seconds of a step of the slowest rank */
+  double loss;        /* mean cross-entropy of the last step */
+  double rss;         /* bytes of the largest rank */
+  ef_traffic traffic; /* of this rank, all steps */
 } figures;
 
 /* ---- options -------------------------------------------------------------------------------- */
@@ -119,6 +119,12 @@ static ef_status random_batch(void *ctx, size_t micro, int32_t *ids, int32_t *ta
   return EF_OK;
 }
 
+static void add_traffic(ef_traffic *sum, ef_traffic one) {
+  sum->bytes += one.bytes;
+  sum->exchange_seconds += one.exchange_seconds;
+  sum->wait_seconds += one.wait_seconds;
+}
+
 /* One warming step, then `steps` timed ones: the time of a step is that of the slowest rank. */
 static ef_status timed_steps(ef_par *par, ef_step *step, size_t steps, double *seconds, figures *f) {
   uint32_t number = 0;
@@ -131,9 +137,11 @@ static ef_status timed_steps(ef_par *par, ef_step *step, size_t steps, double *s
     double sum;
     spec.adamw.step = ++number;
     EF_TRY(ef_barrier(par));
+    ef_traffic before = par->traffic;
     double start = ef_clock();
     EF_TRY(ef_step_run(step, &batches, &spec, &result));
     double mine = ef_clock() - start, slowest;
+    add_traffic(&f->traffic, ef_traffic_since(par, &before));
     EF_TRY(over_ranks(par, mine, &sum, &slowest));
     if (i > 0) seconds[i - 1] = slowest;
     f->loss = result.loss.ce / (double)result.loss.tokens;
@@ -154,7 +162,6 @@ static ef_status measure_step(ef_par *par, const ef_kernels *k, ef_step *step, s
   EF_GO(timed_steps(par, step, steps, seconds, f));
   EF_GO(sgemm_peak(par, k, work, &after));
   f->peak = before > after ? before : after;
-  f->exchange = ef_step_exchange_costs(step);
   EF_GO(over_ranks(par, (double)ef_peak_rss(), &sum, &f->rss));
 done:
   ef_free(work);
@@ -185,17 +192,18 @@ static void report(const ef_cli *cli, const options *o, const ef_dims *dims, con
   int ranks = cli->par->size;
   double per_token = ef_dims_flops_per_token(dims, CONTEXT),
          tokens = (double)ranks * BATCH * CONTEXT / f->median;
-  double speed = tokens * per_token, share = speed / f->peak;
+  double steps = (double)(o->steps + 1), speed = tokens * per_token, share = speed / f->peak;
   if (cli->json) {
     printf(
         "{\"preset\": \"%s\", \"backend\": \"%s\", \"ranks\": %d, \"params\": %zu, \"active_params\": %zu, "
         "\"tokens_per_s\": %.6g, \"step_s_median\": %.6g, \"steps\": %lld, \"gflop_per_token\": %.6g, "
         "\"gflops\": %.6g, \"sgemm_peak_gflops\": %.6g, \"share_of_peak\": %.4f, \"peak_rss_bytes\": %.0f, "
-        "\"exchange_bytes_per_step\": %.0f, \"exchange_wait_s_per_step\": %.6g, \"loss\": %.6g}\n",
+        "\"exchange_bytes_per_step\": %.0f, \"exchange_s_per_step\": %.6g, \"wait_s_per_step\": %.6g, "
+        "\"loss\": %.6g}\n",
         o->preset, o->backend, ranks, ef_dims_params(dims), ef_dims_active_params(dims), tokens, f->median,
         (long long)o->steps, per_token / 1e9, speed / 1e9, f->peak / 1e9, share, f->rss,
-        (double)f->exchange.bytes_sent / (double)(o->steps + 1),
-        f->exchange.wait_seconds / (double)(o->steps + 1), f->loss);
+        (double)f->traffic.bytes / steps, f->traffic.exchange_seconds / steps,
+        f->traffic.wait_seconds / steps, f->loss);
     return;
   }
   printf("preset           %s, %zu parameters, %zu active for a token\n", o->preset, ef_dims_params(dims),

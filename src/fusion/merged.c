@@ -1,6 +1,5 @@
 #include "fusion/merged.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "fusion/merge.h"
 #include "fusion/router_fit.h"
@@ -60,9 +59,9 @@ done:
 }
 
 static ef_status make_phase(ef_run *run, const char *name, const ingredients *from, const ef_part_key *key) {
-  double started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
   EF_TRY(ef_agree(run->par, ef_par_root(run->par) ? make(run, from, key) : EF_OK));
-  return ef_event_phase(run, name, EF_ON_SERVER, started, &(ef_effort){0});
+  return ef_event_phase(run, name, EF_ON_SERVER, &lap, &(ef_effort){0});
 }
 
 ef_status ef_merged_make(ef_run *run, const ef_clusters *clusters, const ef_bases *bases, ef_part_key *key) {

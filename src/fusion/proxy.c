@@ -1,6 +1,7 @@
 #include "fusion/proxy.h"
 
 #include "base/memory.h"
+#include "train/events.h"
 #include "train/measure.h"
 #include "train/model_file.h"
 #include "train/record.h"
@@ -209,7 +210,9 @@ ef_status ef_proxies_make(ef_run *run, const ef_population *population, const ef
   double *cost = NULL;
   int *owner = NULL;
   ef_status status = EF_OK;
+  ef_lap lap = ef_lap_begin(run);
   EF_GO(make_means(run, population, devices, clusters, ledger));
+  EF_GO(ef_event_phase(run, "uploads", EF_ON_SERVER, &lap, &(ef_effort){0}));
   EF_GO(ef_agree(run->par, EF_NEW(cost, clusters->count)));
   EF_GO(ef_agree(run->par, EF_NEW(owner, clusters->count)));
   for (size_t i = 0; i < clusters->count; i++) {

@@ -1,6 +1,5 @@
 #include "fusion/tune.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "fusion/tune_internal.h"
 #include "par/units.h"
@@ -235,7 +234,7 @@ ef_part_key ef_tuning_part(const ef_tuning *tuning) {
 
 ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
   const ef_deck *deck = run->deck;
-  double started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
   ef_tuner t = {.run = run,
                 .tuning = tuning,
                 .key = ef_tuning_part(tuning),
@@ -258,7 +257,7 @@ ef_status ef_tune(ef_run *run, const ef_tuning *tuning, ef_tuned *tuned) {
   ef_effort effort = effort_of(&t);
   if (status == EF_OK || status == EF_STOPPED) {
     ef_place place = tuning->unit == EF_UNIT_PUBLIC_ONLY ? EF_IN_CONTROL : EF_ON_SERVER;
-    ef_status logged = ef_event_phase(run, tuning->name, place, started, &effort);
+    ef_status logged = ef_event_phase(run, tuning->name, place, &lap, &effort);
     if (status == EF_OK) status = logged;
   }
   if (ef_par_root(run->par)) run->steps += t.step;

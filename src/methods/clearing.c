@@ -1,6 +1,5 @@
 #include "methods/clearing.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "methods/market_study.h"
@@ -259,14 +258,14 @@ static bool can_profile(const ef_run *run) {
 ef_status ef_clearing_make(ef_run *run, size_t devices, const int *owner, ef_clearing_run *c) {
   *c = (ef_clearing_run){0};
   if (!run->deck->market.clear || !can_profile(run)) return EF_OK;
-  double started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
   ef_status status = make(run, devices, owner, c);
   if (status != EF_OK) {
     ef_clearing_free(c);
     return ef_context(status, "market");
   }
   c->done = true;
-  return ef_event_phase(run, "market", EF_ON_SERVER, started, &(ef_effort){0});
+  return ef_event_phase(run, "market", EF_ON_SERVER, &lap, &(ef_effort){0});
 }
 
 /* All but the workload is known before the training: one that costs nothing stands for it. */

@@ -132,19 +132,23 @@ static json_t *bases(const ef_report *r) {
 
 /* ---- the machine -------------------------------------------------------------------------------------- */
 
+static json_t *phase_of(const ef_report *r, const ef_phase_total *p) {
+  double gflops = p->flops / p->seconds / 1e9;
+  double peak = r->sgemm_peak * (double)r->run->par->size;
+  const char *place = p->place < EF_PLACE_COUNT ? ef_place_name(p->place) : NULL;
+  return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "place",
+                   place, "seconds", ef_number_json(p->seconds), "tokens", whole((uint64_t)p->tokens),
+                   "tokens_per_s", ef_number_json(p->tokens / p->seconds), "gflops", ef_number_json(gflops),
+                   "share_of_peak", ef_number_json(gflops / peak), "compute_seconds",
+                   ef_number_json(p->compute_seconds), "exchange_seconds",
+                   ef_number_json(p->exchange_seconds), "wait_seconds", ef_number_json(p->wait_seconds),
+                   "exchange_bytes", bytes(p->exchange_bytes), "imbalance",
+                   ef_number_json(p->slowest_seconds / p->compute_seconds));
+}
+
 static json_t *phases(const ef_report *r) {
   json_t *out = json_array();
-  for (size_t i = 0; i < r->phase_count; i++) {
-    const ef_phase_total *p = &r->phases[i];
-    double gflops = p->flops / p->seconds / 1e9;
-    double peak = r->sgemm_peak * (double)r->run->par->size;
-    const char *place = p->place < EF_PLACE_COUNT ? ef_place_name(p->place) : NULL;
-    json_array_append_new(
-        out, json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:o}", "name", p->name, "place", place, "seconds",
-                       ef_number_json(p->seconds), "tokens", whole((uint64_t)p->tokens), "tokens_per_s",
-                       ef_number_json(p->tokens / p->seconds), "gflops", ef_number_json(gflops),
-                       "share_of_peak", ef_number_json(gflops / peak)));
-  }
+  for (size_t i = 0; i < r->phase_count; i++) json_array_append_new(out, phase_of(r, &r->phases[i]));
   return out;
 }
 

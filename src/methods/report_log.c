@@ -61,6 +61,11 @@ static ef_status add_event(ef_report *r, const json_t *event) {
   phase->seconds += one.seconds;
   phase->tokens += one.tokens;
   phase->flops += one.flops;
+  phase->compute_seconds += number_of(event, "compute_seconds");
+  phase->slowest_seconds += number_of(event, "slowest_seconds");
+  phase->exchange_seconds += number_of(event, "exchange_seconds");
+  phase->wait_seconds += number_of(event, "wait_seconds");
+  phase->exchange_bytes += number_of(event, "exchange_bytes");
   add_effort(r, phase->place, &one);
   return EF_OK;
 }

@@ -210,6 +210,28 @@ static ef_status print_phases(const ef_report *r, FILE *out) {
   return EF_OK;
 }
 
+/* Where the ranks' time went. */
+static ef_status print_exchange(const ef_report *r, FILE *out) {
+  ef_md_table t =
+      ef_md_table_make("phase|computing (s)|slowest rank|exchange (s)|waiting (s)|MB exchanged|imbalance");
+  if (r->run->par->size == 1) return EF_OK;
+  for (size_t i = 0; i < r->phase_count; i++) {
+    const ef_phase_total *p = &r->phases[i];
+    ef_md_cell(&t, "%s", p->name);
+    ef_md_real(&t, p->compute_seconds, 1);
+    ef_md_real(&t, p->slowest_seconds, 1);
+    ef_md_real(&t, p->exchange_seconds, 1);
+    ef_md_real(&t, p->wait_seconds, 1);
+    ef_md_real(&t, p->exchange_bytes / 1e6, 2);
+    ef_md_real(&t, p->slowest_seconds / p->compute_seconds, 2);
+  }
+  fputs("## Ranks\n\nMeans over ranks but for the slowest; computing is all that is neither moving data "
+        "between ranks "
+        "nor\nwaiting for the slowest of them. Imbalance: the slowest rank's computing by the mean.\n\n",
+        out);
+  return ef_md_print(&t, out);
+}
+
 static void print_tail(const ef_report *r, FILE *out) {
   int ranks = r->run->par->size;
   fputs("## Again\n\n`", out);
@@ -228,6 +250,7 @@ static ef_status print_page(const ef_report *r, FILE *out) {
   EF_TRY(print_text(r, out));
   EF_TRY(ef_report_effort_md(r, out));
   EF_TRY(print_phases(r, out));
+  EF_TRY(print_exchange(r, out));
   print_tail(r, out);
   return EF_OK;
 }

@@ -21,6 +21,8 @@ typedef struct ef_phase_total {
   char name[48];
   ef_place place; /* EF_PLACE_COUNT: the log does not tell */
   double seconds, tokens, flops;
+  /* events.h: means over ranks, the slowest rank, and the bytes of all. 0: an older log. */
+  double compute_seconds, slowest_seconds, exchange_seconds, wait_seconds, exchange_bytes;
 } ef_phase_total;
 
 /* All phases of one place, summed over all starts; NAN if the log has phases of no known place. */

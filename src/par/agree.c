@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "par/par.h"
 
 #include <stdio.h>
@@ -12,7 +13,10 @@ typedef struct notice {
 static ef_status reduce_int(ef_par *par, int mine, MPI_Op op, int *all) {
   *all = mine;
   if (par->size == 1) return EF_OK;
-  return ef_mpi(MPI_Allreduce(&mine, all, 1, MPI_INT, op, par->world), "MPI_Allreduce");
+  double start = ef_clock();
+  ef_status status = ef_mpi(MPI_Allreduce(&mine, all, 1, MPI_INT, op, par->world), "MPI_Allreduce");
+  par->traffic.wait_seconds += ef_clock() - start;
+  return status;
 }
 
 static notice notice_of(ef_status status) {
@@ -48,5 +52,9 @@ ef_status ef_any(ef_par *par, bool flag, bool *any) {
 }
 
 ef_status ef_barrier(ef_par *par) {
-  return par->size == 1 ? EF_OK : ef_mpi(MPI_Barrier(par->world), "MPI_Barrier");
+  if (par->size == 1) return EF_OK;
+  double start = ef_clock();
+  ef_status status = ef_mpi(MPI_Barrier(par->world), "MPI_Barrier");
+  par->traffic.wait_seconds += ef_clock() - start;
+  return status;
 }

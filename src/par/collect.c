@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "base/memory.h"
 #include "par/par.h"
 
@@ -5,13 +6,21 @@
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/* A call that moved data and that began at `start`: `bytes` of them went to other ranks. */
+static void count(ef_par *par, double start, size_t bytes) {
+  par->traffic.bytes += bytes;
+  par->traffic.exchange_seconds += ef_clock() - start;
+}
+
 ef_status ef_bcast(ef_par *par, int from, void *data, size_t bytes) {
   if (par->size == 1) return EF_OK;
+  double start = ef_clock();
   for (size_t done = 0; done < bytes;) {
     size_t n = smaller(bytes - done, par->chunk);
     EF_TRY(ef_mpi(MPI_Bcast((char *)data + done, (int)n, MPI_BYTE, from, par->world), "MPI_Bcast"));
     done += n;
   }
+  count(par, start, par->rank == from ? bytes * (size_t)(par->size - 1) : 0);
   return EF_OK;
 }
 
@@ -33,15 +42,18 @@ ef_status ef_bcast_block(ef_par *par, int from, void **data, size_t *bytes) {
 }
 
 ef_status ef_send(ef_par *par, int to, int tag, const void *data, size_t bytes) {
+  double start = ef_clock();
   for (size_t done = 0; done < bytes;) {
     size_t n = smaller(bytes - done, par->chunk);
     EF_TRY(ef_mpi(MPI_Send((const char *)data + done, (int)n, MPI_BYTE, to, tag, par->world), "MPI_Send"));
     done += n;
   }
+  count(par, start, bytes);
   return EF_OK;
 }
 
 ef_status ef_recv(ef_par *par, int from, int tag, void *data, size_t bytes) {
+  double start = ef_clock();
   for (size_t done = 0; done < bytes;) {
     size_t n = smaller(bytes - done, par->chunk);
     MPI_Status got;
@@ -53,6 +65,7 @@ ef_status ef_recv(ef_par *par, int from, int tag, void *data, size_t bytes) {
                     n));
     done += n;
   }
+  count(par, start, 0);
   return EF_OK;
 }
 
@@ -62,7 +75,10 @@ static ef_status allgather(ef_par *par, const void *mine, size_t bytes, void *al
   if (par->size == 1 || bytes == 0) return EF_OK;
   if (bytes <= par->chunk / (size_t)par->size) {
     int n = (int)bytes;
-    return ef_mpi(MPI_Allgather(MPI_IN_PLACE, n, MPI_BYTE, all, n, MPI_BYTE, par->world), "MPI_Allgather");
+    double start = ef_clock();
+    EF_TRY(ef_mpi(MPI_Allgather(MPI_IN_PLACE, n, MPI_BYTE, all, n, MPI_BYTE, par->world), "MPI_Allgather"));
+    count(par, start, bytes * (size_t)(par->size - 1));
+    return EF_OK;
   }
   for (int r = 0; r < par->size; r++) EF_TRY(ef_bcast(par, r, (char *)all + (size_t)r * bytes, bytes));
   return EF_OK;

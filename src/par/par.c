@@ -59,6 +59,13 @@ _Noreturn void ef_par_abort(ef_par *par, int exit_code) {
   _Exit(exit_code);
 }
 
+ef_traffic ef_traffic_since(const ef_par *par, const ef_traffic *before) {
+  const ef_traffic *now = &par->traffic;
+  return (ef_traffic){.bytes = now->bytes - before->bytes,
+                      .exchange_seconds = now->exchange_seconds - before->exchange_seconds,
+                      .wait_seconds = now->wait_seconds - before->wait_seconds};
+}
+
 void ef_par_set_chunk(ef_par *par, size_t bytes) {
   par->chunk = bytes < 1 ? 1 : bytes > INT_MAX ? INT_MAX : bytes;
 }

@@ -11,6 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What talking to the others has taken this rank so far; what is left of a time span is its own work. */
+typedef struct ef_traffic {
+  uint64_t bytes;          /* handed to MPI for other ranks; agreement aside */
+  double exchange_seconds; /* in calls that move data, until the other side is there too */
+  double wait_seconds;     /* in agreement and barriers: for the slowest rank */
+} ef_traffic;
+
 typedef struct ef_par {
   MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors returned; owned */
   MPI_Comm node;  /* ranks that share memory; owned */
@@ -18,7 +25,8 @@ typedef struct ef_par {
   int node_rank, node_size;
   size_t chunk;          /* bytes of the largest message handed to MPI in one call */
   MPI_Request *requests; /* (2*size) of the swap under way, owned */
-  bool finalizes;        /* MPI was started by ef_par_start */
+  ef_traffic traffic;
+  bool finalizes; /* MPI was started by ef_par_start */
 } ef_par;
 
 /* Starts MPI (if it is not started) and duplicates the communicators. EF_MACHINE. Collective. */
@@ -42,6 +50,9 @@ ef_status ef_mpi(int code, const char *what);
 /* Largest message handed to MPI in one call, 1 .. 2^31-1 bytes (the start value is 2^30); tests lower it, on
  * all ranks alike, to force the split. Local. */
 void ef_par_set_chunk(ef_par *par, size_t bytes);
+
+/* What was added since `before`, a copy of par->traffic. Local. */
+ef_traffic ef_traffic_since(const ef_par *par, const ef_traffic *before);
 
 /* ---- agreement ---------------------------------------------------------------------------------------- */
 

@@ -81,7 +81,9 @@ ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
   if (mine == NONE && ef_par_root(par)) mine = look(stop);
   int all = mine;
   if (par->size > 1) {
+    double start = ef_clock();
     EF_TRY(ef_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, par->world), "MPI_Allreduce"));
+    par->traffic.wait_seconds += ef_clock() - start;
   }
   if (all == STOP_FILE && ef_par_root(par)) unlink(stop->file);
   if (all >= USR1) signalled = NONE;

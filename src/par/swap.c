@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "par/par.h"
 
 /* Bytes of the piece that starts at `done` of a message; 0 at its end. */
@@ -37,14 +38,22 @@ static size_t longest(const ef_par *par, const ef_pair *pairs) {
   return bytes;
 }
 
-ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs) { return post(par, tag, pairs, 0); }
+ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs) {
+  double start = ef_clock();
+  for (int r = 0; r < par->size; r++) par->traffic.bytes += r == par->rank ? 0 : pairs[r].send_bytes;
+  ef_status status = post(par, tag, pairs, 0);
+  par->traffic.exchange_seconds += ef_clock() - start;
+  return status;
+}
 
 ef_status ef_swap_end(ef_par *par, int tag, const ef_pair *pairs) {
   size_t bytes = longest(par, pairs);
+  double start = ef_clock();
   for (size_t done = 0; done < bytes;) {
     EF_TRY(ef_mpi(MPI_Waitall(2 * par->size, par->requests, MPI_STATUSES_IGNORE), "MPI_Waitall"));
     done += par->chunk;
     EF_TRY(post(par, tag, pairs, done));
   }
+  par->traffic.exchange_seconds += ef_clock() - start;
   return EF_OK;
 }

@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/memory.h"
 #include "federation/wire.h"
 #include "rivals/average.h"
@@ -81,7 +80,7 @@ static ef_status check_uploads(const ef_round *r) {
 ef_status ef_round_average(ef_round *r) {
   ef_run *run = r->run;
   bool root = ef_par_root(run->par);
-  double started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
   server s = {0};
   ef_status status = EF_OK;
   EF_GO(check_uploads(r));
@@ -91,7 +90,7 @@ ef_status ef_round_average(ef_round *r) {
   }
   EF_GO(ef_agree(run->par, root ? finish(r, &s) : EF_OK));
   EF_GO(ef_bcast(run->par, 0, r->validation, run->tokens.domain_count * sizeof *r->validation));
-  status = ef_event_phase(run, "average", EF_ON_SERVER, started, &(ef_effort){0});
+  status = ef_event_phase(run, "average", EF_ON_SERVER, &lap, &(ef_effort){0});
 done:
   close_server(&s);
   return status;

@@ -1,6 +1,5 @@
 #include "rivals/transfer_internal.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "federation/wire.h"
 #include "train/events.h"
@@ -22,7 +21,7 @@ static ef_effort effort_of(const ef_transfer *t, const ef_dims *dims) {
 static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const char *path) {
   ef_run *run = t->run;
   bool root = ef_par_root(run->par);
-  double started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
   ef_model shard = {0};
   ef_logit_set set = {0};
   ef_status status = EF_OK;
@@ -31,7 +30,7 @@ static ef_status make_server_set(ef_transfer *t, const ef_part_key *key, const c
   EF_GO(
       ef_agree(run->par, root ? ef_part_write(run, key, false, &(ef_part_content){&set, write_set}) : EF_OK));
   ef_effort effort = root ? effort_of(t, &shard.dims) : (ef_effort){0};
-  EF_GO(ef_event_phase(run, "server's logits", EF_ON_SERVER, started, &effort));
+  EF_GO(ef_event_phase(run, "server's logits", EF_ON_SERVER, &lap, &effort));
 done:
   ef_logit_set_free(&set);
   ef_model_free(&shard);
@@ -175,6 +174,7 @@ static ef_status gather(ef_transfer *t, size_t round) {
   gathering g = {.transfer = t, .round = round};
   ef_part_key key = ef_transfer_targets_key(round);
   bool root = ef_par_root(t->run->par);
+  ef_lap lap = ef_lap_begin(t->run);
   ef_status status = EF_OK;
   EF_GO(ef_agree(t->run->par, begin(&g)));
   for (size_t n = 0; n < t->devices->count; n++) {
@@ -182,6 +182,7 @@ static ef_status gather(ef_transfer *t, size_t round) {
   }
   EF_GO(ef_agree(t->run->par,
                  root ? ef_part_write(t->run, &key, false, &(ef_part_content){&g, write_targets}) : EF_OK));
+  EF_GO(ef_event_phase(t->run, "uploads", EF_ON_SERVER, &lap, &(ef_effort){0}));
 done:
   release(&g);
   return status;

@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/memory.h"
 #include "par/tags.h"
 #include "par/units.h"
@@ -76,10 +75,7 @@ static ef_kept *kept_of(const ef_exchange *x, size_t layer) {
 static ef_status share_counts(ef_exchange *x, const size_t *count, int64_t *all) {
   size_t E = x->model->dims.E;
   for (size_t e = 0; e < E; e++) x->my_count[e] = (int64_t)count[e];
-  double start = ef_clock();
-  ef_status status = ef_allgather_i64(x->par, x->my_count, E, all);
-  x->cost.wait_seconds += ef_clock() - start;
-  return status;
+  return ef_allgather_i64(x->par, x->my_count, E, all);
 }
 
 static ef_status forward(void *ctx, size_t layer, size_t rows, const size_t *count, const float *xs,
@@ -205,5 +201,3 @@ ef_status ef_exchange_close(ef_exchange *x) {
   }
   return EF_OK;
 }
-
-ef_exchange_cost ef_exchange_costs(const ef_exchange *exchange) { return exchange->cost; }

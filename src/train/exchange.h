@@ -34,10 +34,3 @@ ef_status ef_exchange_slot(ef_exchange *exchange, size_t unit, ef_tree *tree);
 ef_status ef_exchange_serve(ef_exchange *exchange, bool backward);
 /* Closes the slot: the leaves of all micro-batches of the slot enter the tree. Local. */
 ef_status ef_exchange_close(ef_exchange *exchange);
-
-/* What the exchange has cost this rank so far, for reports. */
-typedef struct ef_exchange_cost {
-  uint64_t bytes_sent; /* tokens and their gradients, to other ranks */
-  double wait_seconds; /* in collectives, not overlapped with computation */
-} ef_exchange_cost;
-ef_exchange_cost ef_exchange_costs(const ef_exchange *exchange);

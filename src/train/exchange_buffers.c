@@ -131,14 +131,8 @@ ef_status ef_rows_begin(ef_exchange *x, int tag, const ef_range *out, const floa
                             .recv = recv ? recv + in[r].first * D : NULL,
                             .send_bytes = other ? out[r].rows * D * sizeof(float) : 0,
                             .recv_bytes = other ? in[r].rows * D * sizeof(float) : 0};
-    x->cost.bytes_sent += x->pairs[r].send_bytes;
   }
   return ef_swap_begin(x->par, tag, x->pairs);
 }
 
-ef_status ef_rows_end(ef_exchange *x, int tag) {
-  double start = ef_clock();
-  ef_status status = ef_swap_end(x->par, tag, x->pairs);
-  x->cost.wait_seconds += ef_clock() - start;
-  return status;
-}
+ef_status ef_rows_end(ef_exchange *x, int tag) { return ef_swap_end(x->par, tag, x->pairs); }

@@ -51,7 +51,6 @@ struct ef_exchange {
   ef_pair *pairs;    /* (size) */
   int64_t *my_count; /* (E) */
   size_t *zeros;     /* (E) */
-  ef_exchange_cost cost;
 };
 
 /* Reads the counts of a layer: who sends what to whom. Local. */

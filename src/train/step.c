@@ -123,10 +123,6 @@ void ef_step_moments(ef_step *s, float **m, float **v, size_t *floats) {
   *floats = s->trained;
 }
 
-ef_exchange_cost ef_step_exchange_costs(const ef_step *s) {
-  return s->exchange ? ef_exchange_costs(s->exchange) : (ef_exchange_cost){0};
-}
-
 /* ---- gradients ---------------------------------------------------------------------------------------- */
 
 /* Losses of the early exits: their gradients go into `grads` and the taps, their sums into ce (exits). */

@@ -65,6 +65,3 @@ ef_status ef_step_run(ef_step *step, const ef_batches *batches, const ef_step_sp
 /* The moments of AdamW, zero at first: *floats of each, with the layout of model->params (without the experts
  * when those are frozen). Owned by the step; written by a restart, read by a checkpoint. Local. */
 void ef_step_moments(ef_step *step, float **m, float **v, size_t *floats);
-
-/* Costs of the exchange of tokens so far; zero for a dense model. Local. */
-ef_exchange_cost ef_step_exchange_costs(const ef_step *step);

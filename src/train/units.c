@@ -1,6 +1,5 @@
 #include "train/units.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "par/units.h"
 #include "train/events.h"
@@ -58,7 +57,8 @@ static ef_status run_units(ef_run *run, ef_phase *phase, ef_effort *effort) {
 }
 
 ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
-  double *work = NULL, started = ef_clock();
+  ef_lap lap = ef_lap_begin(run);
+  double *work = NULL;
   EF_TRY(ef_agree(run->par, EF_NEW(work, (size_t)run->par->size)));
   ef_balance(phase->units, phase->cost, run->par->size, phase->owner, work);
   ef_free(work);
@@ -67,6 +67,6 @@ ef_status ef_phase_run(ef_run *run, ef_phase *phase) {
   if (status != EF_OK && status != EF_STOPPED) status = ef_context(status, "%s", phase->name);
   ef_status met = ef_run_meet(run, status);
   if (met == EF_OK || met == EF_STOPPED)
-    EF_TRY(ef_event_phase(run, phase->name, phase->place, started, &effort));
+    EF_TRY(ef_event_phase(run, phase->name, phase->place, &lap, &effort));
   return met;
 }

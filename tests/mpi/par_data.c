@@ -110,6 +110,20 @@ static bool swaps(void) {
   return true;
 }
 
+/* What each call hands to MPI for others; a rank alone sends nothing and waits for none. */
+static bool counts_traffic(void) {
+  uint64_t others = (uint64_t)par.size - 1, bytes = (par.rank == 0 ? 100 * others : 0) + 3 * 8 * others;
+  for (int r = 0; r < par.size; r++) bytes += r == par.rank ? 0 : swapped(par.rank, r);
+  ef_traffic before = par.traffic;
+  uint8_t block[100] = {0};
+  int64_t mine[3] = {0}, all[3 * 4];
+  bool ok = ef_bcast(&par, 0, block, sizeof block) == EF_OK &&
+            ef_allgather_i64(&par, mine, 3, all) == EF_OK && swaps() && ef_barrier(&par) == EF_OK;
+  ef_traffic t = ef_traffic_since(&par, &before);
+  bool timed = par.size == 1 ? t.wait_seconds == 0.0 : t.wait_seconds > 0.0 && t.exchange_seconds > 0.0;
+  return ok && timed && t.bytes == bytes;
+}
+
 MPI_TEST(par, data) {
   cr_assert(all_ok(ef_par_start(NULL, NULL, &par)));
   size_t before = ef_memory_blocks();
@@ -123,6 +137,7 @@ MPI_TEST(par, data) {
     cr_assert(mpi_all(ring_works()), "chunk %zu", chunks[c]);
     cr_assert(mpi_all(gathers(0) && gathers(1) && gathers(8)), "chunk %zu", chunks[c]);
     cr_assert(mpi_all(swaps()), "chunk %zu", chunks[c]);
+    cr_assert(mpi_all(counts_traffic()), "chunk %zu", chunks[c]);
   }
   cr_assert(mpi_all(ef_memory_blocks() == before));
   ef_par_finish(&par);

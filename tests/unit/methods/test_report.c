@@ -279,13 +279,15 @@ Test(report, phases_are_summed_over_starts) {
       &s,
       "{\"event\": \"plan\", \"ranks\": 1, \"peak_bytes\": 1000}\n"
       "{\"event\": \"phase\", \"name\": \"local training\", \"seconds\": 2, \"tokens\": 100, \"flops\": 3e9, "
-      "\"steps\": 4}\n"
+      "\"steps\": 4, \"compute_seconds\": 1.5, \"slowest_seconds\": 2.0, \"exchange_seconds\": 0.25, "
+      "\"wait_seconds\": 0.125, \"exchange_bytes\": 1000}\n"
       "{\"event\": \"phase\", \"name\": \"merge\", \"seconds\": 0, \"tokens\": 0, \"flops\": 0, \"steps\": "
       "0}\n"
       "{\"event\": \"phase\", \"name\": \"local tr\n" /* killed while it wrote */
       "{\"event\": \"plan\", \"ranks\": 1, \"peak_bytes\": 123456}\n"
       "{\"event\": \"phase\", \"name\": \"local training\", \"seconds\": 3, \"tokens\": 150, \"flops\": 2e9, "
-      "\"steps\": 4}\n");
+      "\"steps\": 4, \"compute_seconds\": 2.5, \"slowest_seconds\": 3.0, \"exchange_seconds\": 0.25, "
+      "\"wait_seconds\": 0.25, \"exchange_bytes\": 24}\n");
   json_t *report = write_sample(&s);
   cr_expect_eq(json_array_size(test_json_at(report, "phases")), 2);
   expect_text(report, "phases.0.name", "local training");
@@ -295,6 +297,11 @@ Test(report, phases_are_summed_over_starts) {
   expect_real(report, "phases.0.gflops", 1.0);
   expect_real(report, "phases.0.share_of_peak",
               1.0 / json_number_value(test_json_at(report, "sgemm_peak_gflops")));
+  expect_real(report, "phases.0.compute_seconds", 4.0);
+  expect_real(report, "phases.0.exchange_seconds", 0.5);
+  expect_real(report, "phases.0.wait_seconds", 0.375);
+  expect_whole(report, "phases.0.exchange_bytes", 1024);
+  expect_real(report, "phases.0.imbalance", 1.25);
   expect_null(report, "phases.1.tokens_per_s");
   expect_whole(report, "plan_error.memory.planned_bytes", 123456);
   json_decref(report);
