@@ -22,17 +22,52 @@ one_run() {
   awk -v a="$began" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f\n", b - a }' >"$folder/wall"
 }
 
+# For awk: the number behind a key of a line of metrics.jsonl, 0 if there is none.
+# shellcheck disable=SC2016
+value='function value(key) {
+  if (!match($0, "\"" key "\": [^,}]*")) return 0
+  return substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0
+}'
+
 # row FOLDER RANKS DEVICES: seconds of all phases (without the start of MPI and the cutting of text), seconds of
 # the whole command, tokens that were trained on, tokens per second.
 row() {
-  awk -v ranks="$2" -v devices="$3" -v wall="$(cat "$1/wall")" '
-    function value(key) {
-      if (!match($0, "\"" key "\": [^,}]*")) return 0
-      return substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0
-    }
+  awk -v ranks="$2" -v devices="$3" -v wall="$(cat "$1/wall")" "$value"'
     /"event": "phase"/ { seconds += value("seconds"); tokens += value("tokens") }
     END { printf "%d\t%d\t%.2f\t%.2f\t%d\t%.1f\n", ranks, devices, seconds, wall, tokens, tokens / seconds }
   ' "$1/metrics.jsonl"
+}
+
+# phase_rows FOLDER RANKS: a line for each phase, summed over starts: mean seconds of computing, exchange and waiting of
+# a rank, bytes between ranks, and the computing of the slowest rank by the mean.
+phase_rows() {
+  awk -v ranks="$2" "$value"'
+    /"event": "phase"/ {
+      match($0, /"name": "[^"]*"/)
+      name = substr($0, RSTART + 9, RLENGTH - 10)
+      if (!(name in seconds)) order[++count] = name
+      seconds[name] += value("seconds"); compute[name] += value("compute_seconds")
+      slowest[name] += value("slowest_seconds"); exchange[name] += value("exchange_seconds")
+      wait[name] += value("wait_seconds"); bytes[name] += value("exchange_bytes")
+    }
+    END {
+      for (i = 1; i <= count; i++) {
+        name = order[i]
+        printf "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.2f\n", name, ranks, seconds[name], compute[name],
+          exchange[name], wait[name], bytes[name], (compute[name] > 0 ? slowest[name] / compute[name] : 1)
+      }
+    }
+  ' "$1/metrics.jsonl"
+}
+
+# phase_table ROWS: those lines of all runs, aligned, each phase on every number of ranks.
+phase_table() {
+  printf '%-20s %6s %10s %10s %10s %10s %14s %10s\n' phase ranks seconds computing exchange waiting bytes imbalance
+  awk -F '\t' '
+    !($1 in lines) { order[++count] = $1 }
+    { lines[$1] = lines[$1] sprintf("%-20s %6d %10.2f %10.2f %10.2f %10.2f %14d %10.2f\n", $1, $2, $3, $4, $5, $6, $7, $8) }
+    END { for (i = 1; i <= count; i++) printf "%s", lines[order[i]] }
+  ' "$1"
 }
 
 newest() { find "$1/checkpoint" -name 'step_*.h5' | sort | tail -n 1; }
@@ -62,6 +97,7 @@ scaling() {
   shift 4
   mkdir -p "$out"
   : >"$out/rows.tsv"
+  : >"$out/phases.tsv"
   for ranks in $(rank_counts); do
     folder=$out/ranks_$ranks some=()
     [ "$kind" = strong ] || some=(--set federation.devices=$((devices * ranks)))
@@ -70,7 +106,9 @@ scaling() {
     [ "$kind" = weak ] || bits=$(same_bits "$out/ranks_1" "$folder")
     count=$(sed -n 's/^  devices: //p' "$folder/deck.yaml")
     printf '%s\t%s\n' "$(row "$folder" "$ranks" "$count")" "$bits" >>"$out/rows.tsv"
+    phase_rows "$folder" "$ranks" >>"$out/phases.tsv"
   done
   table "$out/rows.tsv" | tee "$out/scaling.txt"
+  phase_table "$out/phases.tsv" | tee "$out/phases.txt"
   ! grep -q 'different$' "$out/rows.tsv"
 }

@@ -3,6 +3,7 @@ import base64
 import html
 import math
 
+from plotting import scaling
 from plotting.read import inside, number
 from plotting.style import bytes_text
 
@@ -129,7 +130,9 @@ def about_runs(runs):
                      report.get("ranks"), str(report.get("deck_hash"))[:8]] + scores(inside(report, "quality", "all"))
                     + [bytes_text(value) if math.isfinite(value) else "–" for value in moved])
     head = ["run", "method", "recipe", "devices", "seed", "ranks", "deck hash"] + [title for _, title, _ in SCORES]
-    return "<h2>Results</h2>\n" + table(head + ["up", "down"], rows)
+    counters = scaling.rows(runs)
+    return ("<h2>Results</h2>\n" + table(head + ["up", "down"], rows) +
+            ("<h2>Phases by ranks</h2>\n" + table(scaling.HEAD, counters) if counters else ""))
 
 
 def figures(pictures):

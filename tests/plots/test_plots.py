@@ -231,6 +231,23 @@ class Plots(unittest.TestCase):
         self.assertTrue(os.path.exists(self.path("plots", "perplexity.png")))
         self.assertIn("b: no report.json, the run is not finished", self.page.text)
 
+    def test_one_method_on_several_numbers_of_ranks(self):
+        for ranks, seconds in ((1, 8.0), (2, 4.0), (4, 4.0)):
+            run = self.make(f"ranks_{ranks}")
+            with open(os.path.join(run, "report.json"), encoding="utf-8") as file:
+                report = json.load(file)
+            phase = {"name": "tuning", "seconds": seconds, "tokens": 400, "tokens_per_s": 400 / seconds,
+                     "compute_seconds": 0.75 * seconds, "exchange_seconds": 0.125 * seconds,
+                     "wait_seconds": 0.125 * seconds, "exchange_bytes": 1234567 * (ranks - 1), "imbalance": 1.25}
+            report.update(ranks=ranks, phases=[phase, {"name": "merge", "seconds": 0.01, "tokens": 0}])
+            with open(os.path.join(run, "report.json"), "w", encoding="utf-8") as file:
+                json.dump(report, file)
+        self.assertEqual(self.drawn(self.folder), ["perplexity", "scaling"])
+        self.assertIn("tuning44.001003.000.500.503,703,7011.25", self.page.text.replace("\n", ""))
+        self.make("again")
+        self.assertEqual(self.drawn(self.folder), ["perplexity"])
+        self.assertIn("scaling over ranks: these are not runs of one method", self.page.text)
+
     def test_one_run_below_a_folder_is_that_run(self):
         self.make("only")
         self.assertIn("loss", self.drawn(self.folder))

@@ -20,6 +20,9 @@ is '1 2' "$(column strong 1)"
 is '4 4' "$(column strong 2)"
 is 'same same' "$(column strong 9)"
 is 1.00 "$(column strong 7 | cut -d ' ' -f 1)"
+is "$(sed 's/.*"name": "\([^"]*\)".*/\1/' <(grep '"event": "phase"' "$work/strong/ranks_2/metrics.jsonl") | sort -u)" \
+  "$(cut -f 1 "$work/strong/phases.tsv" | sort -u)"
+is "$(($(wc -l <"$work/strong/phases.tsv") + 1))" "$(wc -l <"$work/strong/phases.txt")"
 
 over "$weak" COMPLETED 0
 last="table of weak scaling"
