@@ -60,6 +60,11 @@ if [ -n "${EDGEFUSE_HDF5_MAKER:-}" ]; then
 else
   skip 'foreign and newer HDF5 files: EDGEFUSE_HDF5_MAKER is not set'
 fi
+edgefuse inspect "$whole" "$broken" "$out/run.h5" --verify
+ends 5 '1 of 3 files are not whole'
+verdict 'a line a file' "$(diff <(printf 'whole    %s\nDAMAGED  %s\nwhole    %s\n' "$whole" "$broken: format version -1" "$out/run.h5") \
+  <(sed 's/ is .*//' "$work/out"))"
+refused 2 'one argument too many: .*--verify' inspect "$whole" "$out/run.h5"
 refused 5 'holds no model' export "$out/tokens/tokens.h5" "$work/exported-tokens"
 
 # ---- resume --------------------------------------------------------------------------------------------------
