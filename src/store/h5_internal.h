@@ -53,6 +53,9 @@ ef_status ef_h5_settle(const ef_h5 *file, ef_status status);
 
 /* ---- h5_driver.c -------------------------------------------------------------------------------------- */
 
+/* errno of the first collective write that failed since the last call, 0 if none did. Local. */
+int ef_h5_mpio_error(void);
+
 /* Lets a serial file opened with the access list be written by the driver that leaves errors in `*error`.
  * Local. */
 bool ef_h5_use_driver(hid_t access, int *error);

@@ -79,10 +79,12 @@ ef_status ef_h5_agree(MPI_Comm comm, ef_status status) {
   return lowest == ranks ? EF_OK : spread(comm, rank, lowest, status);
 }
 
+/* What a driver kept to itself. */
+static ef_status kept_error(const ef_h5 *file) {
+  int error = file->comm == MPI_COMM_NULL ? file->error : ef_h5_mpio_error();
+  return EF_CHECK(error == 0, EF_MACHINE, "%s: cannot be written: %s", file->path, strerror(error));
+}
+
 ef_status ef_h5_settle(const ef_h5 *file, ef_status status) {
-  if (status == EF_OK && file->error != 0) {
-    status = ef_fail(EF_MACHINE, __FILE__, __LINE__, "%s: cannot be written: %s", file->path,
-                     strerror(file->error));
-  }
-  return ef_h5_agree(file->comm, status);
+  return ef_h5_agree(file->comm, status == EF_OK ? kept_error(file) : status);
 }

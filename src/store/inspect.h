@@ -11,8 +11,9 @@
  * `verify` every checksum is read. EF_CHECKPOINT, EF_MACHINE. Local. */
 ef_status ef_inspect(const char *path, bool verify, bool json, FILE *out);
 
-/* Reads every checksum of each file and prints a line a file: whole, or what is wrong with it. With `json` one
- * JSON object instead, {"files": [{"file", "whole", "reason"}]}. EF_CHECKPOINT if any is not whole. Local. */
+/* Reads every checksum of each file and prints a line a file: whole, or what is wrong with it. With `json`
+ * one JSON object instead, {"files": [{"file", "whole", "reason"}]}. EF_CHECKPOINT if any is not whole.
+ * Local. */
 ef_status ef_verify_files(size_t count, const char *const *paths, bool json, FILE *out);
 
 /* Compares two files by meaning: deck (key by key), attributes of the state, what the random numbers to come
