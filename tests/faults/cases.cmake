@@ -2,12 +2,12 @@
 add_executable(hdf5_maker ${CMAKE_CURRENT_LIST_DIR}/hdf5_maker.c)
 target_link_libraries(hdf5_maker PRIVATE hdf5::hdf5 MPI::MPI_C)
 ef_executable_flags(hdf5_maker)
-add_library(hang_maker MODULE ${CMAKE_CURRENT_LIST_DIR}/hang_maker.c)
-target_link_libraries(hang_maker PRIVATE MPI::MPI_C)
+add_library(fault_maker MODULE ${CMAKE_CURRENT_LIST_DIR}/fault_maker.c)
+target_link_libraries(fault_maker PRIVATE MPI::MPI_C ${CMAKE_DL_LIBS})
 
 # Many whole runs: too slow under the sanitizers.
 set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions plan_memory
-    doctor verify_resume)
+    doctor verify_resume rehearsal)
 
 foreach(case bad_deck bad_text bad_model numbers ledger market viewers pictures progress ${slow_cases})
   set(labels faults)
@@ -16,6 +16,6 @@ foreach(case bad_deck bad_text bad_model numbers ledger market viewers pictures 
   endif()
   add_test(NAME faults/${case} COMMAND bash ${CMAKE_CURRENT_LIST_DIR}/${case}.sh)
   set_tests_properties(faults/${case} PROPERTIES
-    ENVIRONMENT "${EF_TEST_ENV};EDGEFUSE_HDF5_MAKER=$<TARGET_FILE:hdf5_maker>;EDGEFUSE_HANG_MAKER=$<TARGET_FILE:hang_maker>"
+    ENVIRONMENT "${EF_TEST_ENV};EDGEFUSE_HDF5_MAKER=$<TARGET_FILE:hdf5_maker>;EDGEFUSE_FAULT_MAKER=$<TARGET_FILE:fault_maker>"
     PROCESSORS 2 TIMEOUT 900 SKIP_RETURN_CODE 77 LABELS "${labels}" FAIL_REGULAR_EXPRESSION "${EF_TEST_FAIL}")
 endforeach()

@@ -5,7 +5,7 @@
 
 folder=$work/runs
 mkdir "$folder"
-preload=${EDGEFUSE_HANG_MAKER:?names the library that makes calls hang}
+preload=${EDGEFUSE_FAULT_MAKER:?names the library that makes faults}
 
 # says RESULT NAME [PATTERN]: standard output has this line.
 says() {
@@ -64,23 +64,23 @@ says warn 'BLAS threads' 'OPENBLAS_NUM_THREADS=many is no number'
 
 # ---- a file system that hangs --------------------------------------------------------------------------------
 
-for what in 'write 0' 'write 1' 'fsync 0'; do
+for what in 'collective 0' 'collective 1' 'fsync 0'; do
   read -r call rank <<<"$what"
   began=$(date +%s)
-  run env LD_PRELOAD="$preload" EDGEFUSE_HANG_CALL="$call" EDGEFUSE_HANG_RANK="$rank" \
+  run env LD_PRELOAD="$preload" EDGEFUSE_FAULT="$rank:$call:1:hang" \
     mpirun -n 2 "$program" doctor --out "$folder" --timeout 3
   ends 6 'checks failed: parallel HDF5'
   says fail 'parallel HDF5' "$folder: not done by all ranks after 3 s.*OMPI_MCA_io"
   in_time 20
   clean
 done
-run env LD_PRELOAD="$preload" EDGEFUSE_HANG_CALL=write EDGEFUSE_HANG_RANK=1 \
+run env LD_PRELOAD="$preload" EDGEFUSE_FAULT=1:collective:1:hang \
   mpirun -n 2 "$program" doctor --out "$folder" --timeout 3 --json
 ends 6 'checks failed: parallel HDF5'
 verdict 'one JSON object' "$(/usr/bin/python3 -c 'import json, sys; assert json.loads(sys.stdin.read())["failed"] == 1' <"$work/out" 2>&1)"
 
 # Killed meanwhile.
-setsid env LD_PRELOAD="$preload" EDGEFUSE_HANG_CALL=write EDGEFUSE_HANG_RANK=0 OMPI_COMM_WORLD_RANK=0 \
+setsid env LD_PRELOAD="$preload" EDGEFUSE_FAULT=0:collective:1:hang OMPI_COMM_WORLD_RANK=0 \
   "$program" doctor --out "$folder" >"$work/out" 2>"$work/err" &
 background=$!
 patience=200
