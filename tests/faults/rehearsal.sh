@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 preload=${EDGEFUSE_FAULT_MAKER:?names the library that makes faults}
-kills=${EDGEFUSE_KILLS:-12}
+kills=${EDGEFUSE_KILLS:-6}
 ranks=2
 kinds=(step write rename)
 sed -i 's/^  seed: 1/  seed: 1\n  checkpoint_every: 0/' "$deck" # every step is saved: the interval is one step
