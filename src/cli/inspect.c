@@ -29,9 +29,7 @@ static ef_status inspect(const ef_cli *cli, const inspection *o) {
   const char *second = o->file_count > 1 ? o->files[1] : "";
   EF_TRY(EF_CHECK(o->file_count > 0, EF_USAGE, "inspect: wants FILE; edgefuse inspect --help explains it"));
   EF_TRY(EF_CHECK(o->file_count == 1 || o->verify, EF_USAGE,
-                  "inspect: one argument too many: %s (several "
-                  "files with --verify)",
-                  second));
+                  "inspect: one argument too many: %s (several files with --verify)", second));
   if (!ef_par_root(cli->par)) return EF_OK;
   if (o->file_count == 1) return ef_inspect(o->files[0], o->verify, cli->json, stdout);
   return ef_verify_files(o->file_count, o->files, cli->json, stdout);

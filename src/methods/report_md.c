@@ -226,8 +226,8 @@ static ef_status print_exchange(const ef_report *r, FILE *out) {
     ef_md_real(&t, p->slowest_seconds / p->compute_seconds, 2);
   }
   fputs("## Ranks\n\nMeans over ranks but for the slowest; computing is all that is neither moving data "
-        "between ranks "
-        "nor\nwaiting for the slowest of them. Imbalance: the slowest rank's computing by the mean.\n\n",
+        "between\nranks nor waiting for the slowest of them. Imbalance: the slowest rank's computing by the "
+        "mean.\n\n",
         out);
   return ef_md_print(&t, out);
 }

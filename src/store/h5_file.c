@@ -53,6 +53,7 @@ static hid_t access_list(ef_h5 *file) {
   bool ok = list >= 0 && H5Pset_libver_bounds(list, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST) >= 0 &&
             H5Pset_fclose_degree(list, H5F_CLOSE_STRONG) >= 0 && H5Pset_file_locking(list, false, true) >= 0;
   if (ok && file->comm != MPI_COMM_NULL) {
+    ef_h5_mpio_prepare();
     ok = H5Pset_fapl_mpio(list, file->comm, MPI_INFO_NULL) >= 0 &&
          H5Pset_all_coll_metadata_ops(list, true) >= 0 && H5Pset_coll_metadata_write(list, true) >= 0;
   } else if (ok && file->writing) {
@@ -168,6 +169,7 @@ void ef_h5_close(ef_h5 *file) {
   if (!file) return;
   if (file->writing && file->rank == 0 && file->temporary) unlink(file->temporary);
   if (file->id >= 0) H5Fclose(file->id);
+  (void)ef_h5_mpio_error(); /* of a file that is dropped, no concern of the next one */
   H5Eclear2(H5E_DEFAULT);
   free_file(file);
 }

@@ -53,6 +53,9 @@ ef_status ef_h5_settle(const ef_h5 *file, ef_status status);
 
 /* ---- h5_driver.c -------------------------------------------------------------------------------------- */
 
+/* Before a collective file is opened: how Open MPI writes it, unless the environment says otherwise. Local.
+ */
+void ef_h5_mpio_prepare(void);
 /* errno of the first collective write that failed since the last call, 0 if none did. Local. */
 int ef_h5_mpio_error(void);
 

@@ -6,8 +6,14 @@
 #include "store/h5_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static int kept;
+
+/* Each rank writes tensors of its own, so there is nothing to gather first; and where it does gather, in
+ * `vulcan`, ompio leaves the other ranks waiting if the rank that writes cannot. Read when the first file is
+ * opened. */
+void ef_h5_mpio_prepare(void) { setenv("OMPI_MCA_fcoll", "individual", 0); }
 
 int ef_h5_mpio_error(void) {
   int error = kept;
@@ -15,7 +21,8 @@ int ef_h5_mpio_error(void) {
   return error;
 }
 
-/* HDF5 counts the bytes that the status tells; ompio may tell of a failure there alone. */
+/* HDF5 always asks for the status and counts the bytes that it tells; ompio may tell of a failure there
+ * alone. */
 static int pretend(int rc, int count, MPI_Datatype type, MPI_Status *status) {
   int reason = errno, size = 0, told = 0;
   PMPI_Type_size(type, &size);

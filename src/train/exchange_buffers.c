@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/memory.h"
 #include "par/units.h"
 #include "train/exchange_internal.h"

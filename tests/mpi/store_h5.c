@@ -183,6 +183,27 @@ MPI_TEST(store_h5, full_disk) {
   remove_paths();
 }
 
+/* From here on the first rank may write nothing: HDF5's flush fails there alone, and no rank waits for ever.
+ */
+MPI_TEST(store_h5, flush_fails_on_one_rank) {
+  make_paths();
+  ef_h5 *file = NULL;
+  ef_status status = ef_h5_create(path, MPI_COMM_WORLD, &header, &file);
+  if (status == EF_OK) status = write_tensors(file, mpi_rank, mpi_size);
+  cr_assert(mpi_all(status == EF_OK), "%s", ef_message());
+  signal(SIGXFSZ, SIG_IGN);
+  struct rlimit limit = {0, RLIM_INFINITY}, before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  if (mpi_rank == 0) setrlimit(RLIMIT_FSIZE, &limit);
+  status = ef_h5_commit(file);
+  cr_assert(shared_failure(status, EF_MACHINE, 0, "cannot be written: File too large"));
+  setrlimit(RLIMIT_FSIZE, &before);
+  cr_assert(mpi_all(!ef_file_exists(path) && !ef_file_exists(temporary)));
+  status = write_file(path, MPI_COMM_WORLD, mpi_rank, mpi_size);
+  cr_assert(mpi_all(status == EF_OK), "the next file: %s", ef_message());
+  remove_paths();
+}
+
 MPI_TEST(store_h5, abandoned) {
   make_paths();
   ef_h5 *file = NULL;
