@@ -1,18 +1,19 @@
 #include "doctor/doctor.h"
 
-#include "cli/cli.h"
+#include "cli/method.h"
 #include <string.h>
 
-enum { KEY_OUT = 'o', KEY_DECK = 0x20001, KEY_TIMEOUT };
+enum { KEY_OUT = 'o', KEY_DECK = 0x20001, KEY_METHOD, KEY_TIMEOUT };
 
 typedef struct doctor_arguments {
-  const char *out, *deck;
+  const char *out, *deck, *method;
   double timeout;
 } doctor_arguments;
 
 static const struct argp_option options[] = {
     {"out", KEY_OUT, "DIR", 0, "folder that runs would be written to (default: this folder)", 0},
     {"deck", KEY_DECK, "DECK", 0, "compare memory and space with the plan of this deck", 0},
+    {"method", KEY_METHOD, "NAME", 0, "with --deck: federated method (default: deepfusion)", 0},
     {"timeout", KEY_TIMEOUT, "S", 0,
      "seconds after which an exchange or a file that hangs is given up (default 20)", 0},
     {0}};
@@ -25,6 +26,9 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     return 0;
   case KEY_DECK:
     a->deck = value;
+    return 0;
+  case KEY_METHOD:
+    a->method = value;
     return 0;
   case KEY_TIMEOUT:
     return ef_cli_real("--timeout", value, 0.1, 3600.0, &a->timeout);
@@ -44,16 +48,22 @@ static const struct argp argp = {
 
 ef_status ef_cli_doctor(ef_cli *cli, int argc, char **argv) {
   doctor_arguments a = {.out = ".", .timeout = 20.0};
+  const ef_method *method;
   ef_deck deck = {0};
   bool help;
   EF_TRY(ef_cli_parse(cli, &argp, argc, argv, &a, &help));
   if (help) return EF_OK;
   EF_TRY(ef_cli_arguments(cli, argv[0], 0, 0, "no argument"));
-  EF_TRY(EF_CHECK(a.deck || cli->override_count == 0, EF_USAGE, "doctor: --set goes with --deck"));
+  EF_TRY(EF_CHECK(a.deck || (cli->override_count == 0 && !a.method), EF_USAGE,
+                  "doctor: --set and --method go with --deck"));
+  EF_TRY(ef_agree(cli->par, ef_cli_method(cli, a.method, &method)));
   ef_status status = a.deck ? ef_deck_read(a.deck, cli->overrides, cli->override_count, &deck) : EF_OK;
   status = ef_agree(cli->par, status);
-  ef_doctor doctor = {
-      .folder = a.out, .deck = a.deck ? &deck : NULL, .patience = a.timeout, .json = cli->json};
+  ef_doctor doctor = {.folder = a.out,
+                      .deck = a.deck ? &deck : NULL,
+                      .method = method,
+                      .patience = a.timeout,
+                      .json = cli->json};
   if (status == EF_OK) status = ef_doctor_run(cli->par, &doctor, &cli->silent);
   ef_deck_free(&deck);
   return status;

@@ -5,6 +5,6 @@
 #include "cli/cli.h"
 #include "methods/methods.h"
 
-/* The method by its name; what it sets of the deck is appended to the overrides, behind what the user sets.
- * EF_USAGE: no such method; EF_MACHINE. Local. */
+/* The method by its name, NULL: the first of the table, deepfusion; what it sets of the deck is appended to
+ * the overrides, behind what the user sets. EF_USAGE: no such method; EF_MACHINE. Local. */
 ef_status ef_cli_method(ef_cli *cli, const char *name, const ef_method **method);

@@ -86,7 +86,7 @@ static ef_status plan_deck(ef_cli *cli, const plan_arguments *a) {
   ef_deck deck = {0};
   const ef_method *method;
   char out[4096];
-  EF_TRY(ef_agree(cli->par, ef_cli_method(cli, a->method ? a->method : "deepfusion", &method)));
+  EF_TRY(ef_agree(cli->par, ef_cli_method(cli, a->method, &method)));
   ef_status status = ef_deck_read(cli->arguments[0], cli->overrides, cli->override_count, &deck);
   status = ef_agree(cli->par, status);
   if (status == EF_OK) {

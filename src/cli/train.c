@@ -73,7 +73,7 @@ static ef_status train(ef_cli *cli, const train_arguments *a, const ef_method *m
 }
 
 ef_status ef_cli_train(ef_cli *cli, int argc, char **argv) {
-  train_arguments a = {.method = "deepfusion"};
+  train_arguments a = {0};
   bool help;
   EF_TRY(ef_cli_parse(cli, &argp, argc, argv, &a, &help));
   if (help) return EF_OK;

@@ -71,7 +71,7 @@ static ef_status verify(ef_cli *cli, const verify_arguments *a, const ef_method 
 }
 
 ef_status ef_cli_verify_resume(ef_cli *cli, int argc, char **argv) {
-  verify_arguments a = {.method = "deepfusion"};
+  verify_arguments a = {0};
   const ef_method *method;
   ef_deck deck = {0};
   bool help;

@@ -66,7 +66,7 @@ static void late(void *ctx, const char *stage) {
 static ef_status make_plan(visit *v) {
   ef_plan plan;
   ef_launch launch = {.deck = v->doctor->deck,
-                      .method = ef_method_find("deepfusion"),
+                      .method = v->doctor->method,
                       .folder = v->doctor->folder,
                       .json = v->doctor->json};
   EF_TRY(ef_launch_plan_make(&launch, v->par->size, &plan));

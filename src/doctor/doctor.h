@@ -5,12 +5,14 @@
 
 #include "deck/deck.h"
 #include "doctor/diagnosis.h"
+#include "methods/methods.h"
 #include "par/par.h"
 
 typedef struct ef_doctor {
-  const char *folder;  /* where runs would be written; its next parent is taken if it is not there */
-  const ef_deck *deck; /* memory and space are compared with its plan; NULL: none */
-  double patience;     /* seconds that the exchange and the HDF5 file may take, each */
+  const char *folder;      /* where runs would be written; its next parent is taken if it is not there */
+  const ef_deck *deck;     /* memory and space are compared with its plan; NULL: none */
+  const ef_method *method; /* of that plan */
+  double patience;         /* seconds that the exchange and the HDF5 file may take, each */
   bool json;
 } ef_doctor;
 

@@ -38,6 +38,13 @@ says ok space 'by the plan'
 says ok 'parallel HDF5' '2 ranks wrote'
 clean
 absent "$folder/new"
+grep -h 'by the plan' "$work/out" | sed 's/.*: *//' >"$work/planned"
+edgefuse_on 2 doctor --out "$folder/new" --deck "$deck" --method fedavg
+ends 0
+verdict 'the plan of another method' "$(diff "$work/planned" <(grep -h 'by the plan' "$work/out" | sed 's/.*: *//') >/dev/null &&
+  cat "$work/planned")"
+refused 2 'go with --deck' doctor --out "$folder" --method fedavg
+refused 2 'no such method' doctor --out "$folder" --deck "$deck" --method fedaverage
 edgefuse_on 3 doctor --out "$folder" --json
 ends 0
 verdict 'one JSON object' "$(/usr/bin/python3 -c 'import json, sys; json.loads(sys.stdin.read())["checks"][0]["name"]' <"$work/out" 2>&1)"
