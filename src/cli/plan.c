@@ -15,7 +15,10 @@ enum {
   KEY_ROUNDS,
   KEY_EXPERTS,
   KEY_METHOD,
-  MOST_ROUNDS = 1000000
+  KEY_RANKS,
+  KEY_NODES,
+  MOST_ROUNDS = 1000000,
+  MOST_RANKS = 10000000
 };
 
 /* Of the smaller of the paper's two global models. */
@@ -26,13 +29,15 @@ typedef struct plan_arguments {
   bool paper;
   const char *only_paper; /* the last option that belongs to --paper */
   double bytes;
-  int64_t rounds, experts;
+  int64_t rounds, experts, ranks, nodes; /* ranks 0: as many as there are */
 } plan_arguments;
 
 static const struct argp_option options[] = {
     {"out", KEY_OUT, "DIR", 0, "run folder whose text is taken if it fits (default: runs/<name of the deck>)",
      0},
     {"method", KEY_METHOD, "NAME", 0, "federated method (default: deepfusion)", 0},
+    {"ranks", KEY_RANKS, "N", 0, "of the run (default: those of this launch)", 0},
+    {"nodes", KEY_NODES, "M", 0, "with --ranks: that they fill evenly (default 1)", 0},
     {"paper", KEY_PAPER, NULL, 0, "no deck: the setting of the DeepFusion paper beside its figures 7 and 8",
      0},
     {"bytes", KEY_BYTES, "B", 0, "with --paper: bytes per number (default 2: bfloat16; NF4 is 0.5)", 0},
@@ -67,6 +72,8 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     a->method = value;
     return 0;
   }
+  if (key == KEY_RANKS) return ef_cli_int("--ranks", value, 1, MOST_RANKS, &a->ranks);
+  if (key == KEY_NODES) return ef_cli_int("--nodes", value, 1, MOST_RANKS, &a->nodes);
   if (key == KEY_PAPER) {
     a->paper = true;
     return 0;
@@ -91,7 +98,11 @@ static ef_status plan_deck(ef_cli *cli, const plan_arguments *a) {
   status = ef_agree(cli->par, status);
   if (status == EF_OK) {
     ef_cli_run_folder(a->out, cli->arguments[0], out, sizeof out);
-    ef_launch launch = {.deck = &deck, .method = method, .folder = out, .json = cli->json};
+    ef_launch launch = {.deck = &deck,
+                        .method = method,
+                        .folder = out,
+                        .layout = {(int)a->ranks, a->nodes ? (int)a->nodes : 1},
+                        .json = cli->json};
     status = ef_launch_plan(cli->par, &launch);
   }
   ef_deck_free(&deck);
@@ -113,12 +124,16 @@ static ef_status plan_paper(const ef_cli *cli, const plan_arguments *a) {
 
 /* Options that would have no effect are refused. */
 static ef_status check(const ef_cli *cli, const plan_arguments *a) {
+  bool spread = a->nodes <= a->ranks;
   if (!a->paper) {
+    EF_TRY(EF_CHECK(spread, EF_USAGE, "plan: --nodes %lld wants --ranks of as many or more",
+                    (long long)a->nodes));
     EF_TRY(EF_CHECK(!a->only_paper, EF_USAGE, "plan: %s goes with --paper", a->only_paper));
     return ef_cli_arguments(cli, "plan", 1, 1, "DECK or --paper");
   }
-  EF_TRY(EF_CHECK(!a->out && !a->method && cli->override_count == 0, EF_USAGE,
-                  "plan: --paper has no deck: --out, --method and --set have no effect"));
+  EF_TRY(EF_CHECK(!a->out && !a->method && a->ranks == 0 && a->nodes == 0 && cli->override_count == 0,
+                  EF_USAGE,
+                  "plan: --paper has no deck: --out, --method, --ranks, --nodes and --set have no effect"));
   return ef_cli_arguments(cli, "plan", 0, 0, "no argument with --paper");
 }
 

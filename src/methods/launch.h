@@ -9,6 +9,7 @@ typedef struct ef_launch {
   const ef_method *method;
   const char *folder; /* run folder, made if it is not there */
   bool resume;        /* go on with what the folder holds */
+  ef_layout layout;   /* what ef_launch_plan plans for; 0 ranks: this launch */
   bool json;          /* results on standard output as one JSON object */
   ef_stop_wish *wish; /* a stop asked for in advance; NULL: none. Borrowed */
 } ef_launch;
@@ -24,5 +25,5 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch);
  * Collective. */
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch);
 
-/* The plan itself, on this rank alone: as for a run of so many ranks. Local. */
-ef_status ef_launch_plan_make(const ef_launch *launch, int ranks, ef_plan *plan);
+/* The plan itself, on this rank alone, of launch->layout. Local. */
+ef_status ef_launch_plan_make(const ef_launch *launch, ef_plan *plan);

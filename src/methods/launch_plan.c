@@ -40,32 +40,34 @@ done:
   return status;
 }
 
-static ef_status plan_in(const ef_launch *launch, int ranks, const char *folder, ef_plan *plan) {
+static ef_status plan_in(const ef_launch *launch, const char *folder, ef_plan *plan) {
   ef_par alone = ef_par_alone();
   ef_run run = {0};
   EF_TRY(borrow_text(launch->folder, folder));
   EF_TRY(ef_launch_prepare(&alone, launch->deck, folder));
   EF_TRY(ef_run_open(&alone, launch->deck, folder, &run));
-  ef_status status = ef_plan_make(&run, launch->method, ranks, plan);
+  ef_status status = ef_plan_make(&run, launch->method, launch->layout, plan);
   ef_run_close(&run);
   return status;
 }
 
-ef_status ef_launch_plan_make(const ef_launch *launch, int ranks, ef_plan *plan) {
+ef_status ef_launch_plan_make(const ef_launch *launch, ef_plan *plan) {
   char folder[FOLDER_BYTES];
   EF_TRY(make_folder(folder, sizeof folder));
-  ef_status status = plan_in(launch, ranks, folder, plan);
+  ef_status status = plan_in(launch, folder, plan);
   ef_folder_remove(folder);
   return status;
 }
 
-static ef_status plan_root(const ef_launch *launch, int ranks) {
+static ef_status plan_root(const ef_launch *launch, ef_layout here) {
+  ef_launch whole = *launch;
   ef_plan plan;
-  EF_TRY(ef_launch_plan_make(launch, ranks, &plan));
+  if (whole.layout.ranks == 0) whole.layout = here;
+  EF_TRY(ef_launch_plan_make(&whole, &plan));
   ef_plan_print(&plan, launch->json, stdout);
   return EF_OK;
 }
 
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch) {
-  return ef_agree(par, ef_par_root(par) ? plan_root(launch, par->size) : EF_OK);
+  return ef_agree(par, ef_par_root(par) ? plan_root(launch, ef_layout_of(par)) : EF_OK);
 }

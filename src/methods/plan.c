@@ -30,7 +30,7 @@ static ef_status plan_peak(const ef_planner *p, ef_plan *plan) {
     if (ef_plan_has(p, phase)) EF_TRY(phase->memory(p, &counted));
     if (counted == 0) continue;
     if (phase->together) shared = plan->checkpoint_bytes;
-    size_t bytes = plan->start_bytes + ef_plan_resident(counted, p->ranks, shared);
+    size_t bytes = plan->start_bytes + ef_plan_resident(counted, p->peers, shared);
     if (bytes <= plan->peak_bytes) continue;
     plan->peak_bytes = bytes;
     plan->peak_phase = phase->name;
@@ -61,12 +61,21 @@ static ef_status fill(ef_planner *p, ef_plan *plan) {
   return plan_peak(p, plan);
 }
 
-ef_status ef_plan_make(const ef_run *run, const ef_method *method, int ranks, ef_plan *plan) {
+ef_layout ef_layout_of(const ef_par *par) {
+  return (ef_layout){par->size, (par->size + par->node_size - 1) / par->node_size};
+}
+
+ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan) {
   ef_population population = {0};
-  ef_planner planner = {
-      .run = run, .deck = run->deck, .method = method, .population = &population, .ranks = ranks};
+  ef_planner planner = {.run = run,
+                        .deck = run->deck,
+                        .method = method,
+                        .population = &population,
+                        .ranks = layout.ranks,
+                        .peers = (layout.ranks + layout.nodes - 1) / layout.nodes - 1};
   EF_TRY(ef_population_make(run, &population));
   ef_status status = fill(&planner, plan);
+  plan->layout = layout;
   ef_population_free(&population);
   return status;
 }
@@ -76,7 +85,7 @@ static const char *const place_names[] = {"root", "owner", "all"};
 
 static ef_status note(const ef_run *run, const ef_method *method) {
   ef_plan plan;
-  EF_TRY(ef_plan_make(run, method, run->par->size, &plan));
+  EF_TRY(ef_plan_make(run, method, ef_layout_of(run->par), &plan));
   return ef_event(run, "plan",
                   "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", \"peak_place\": \"%s\"",
                   run->par->size, plan.peak_bytes, plan.peak_phase, place_names[plan.peak_place]);
@@ -91,16 +100,17 @@ ef_status ef_plan_note(const ef_run *run, const ef_method *method) {
 static void print_json(const ef_plan *p, FILE *out) {
   fprintf(
       out,
-      "{\"params\": %zu, \"active_params\": %zu, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", "
+      "{\"ranks\": %d, \"nodes\": %d, \"params\": %zu, \"active_params\": %zu, \"peak_bytes\": %zu, "
+      "\"peak_phase\": \"%s\", "
       "\"peak_place\": \"%s\", \"start_bytes\": %zu, "
       "\"device_bytes\": %zu, \"upload_bytes\": %llu, \"download_bytes\": %llu, \"checkpoint_bytes\": %zu, "
       "\"part_bytes\": %zu, "
       "\"total_steps\": %zu, \"sequential_steps\": %zu, \"device_tokens\": %.0f, \"server_tokens\": %.0f, "
       "\"flops\": %.6g}\n",
-      p->params, p->active_params, p->peak_bytes, p->peak_phase, place_names[p->peak_place], p->start_bytes,
-      p->device_bytes, (unsigned long long)p->upload_bytes, (unsigned long long)p->download_bytes,
-      p->checkpoint_bytes, p->part_bytes, p->total_steps, p->sequential_steps, p->device_tokens,
-      p->server_tokens, p->flops);
+      p->layout.ranks, p->layout.nodes, p->params, p->active_params, p->peak_bytes, p->peak_phase,
+      place_names[p->peak_place], p->start_bytes, p->device_bytes, (unsigned long long)p->upload_bytes,
+      (unsigned long long)p->download_bytes, p->checkpoint_bytes, p->part_bytes, p->total_steps,
+      p->sequential_steps, p->device_tokens, p->server_tokens, p->flops);
 }
 
 void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
@@ -110,6 +120,8 @@ void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
   }
   fprintf(out, "global model     %zu parameters, %zu active for a token\n", p->params, p->active_params);
   static const char *const on[] = {"rank 0", "the rank that has the largest unit", "every rank"};
+  fprintf(out, "ranks            %d on %d node%s\n", p->layout.ranks, p->layout.nodes,
+          p->layout.nodes == 1 ? "" : "s");
   fprintf(out, "memory           %.1f MB on the largest rank, reached in: %s, on %s\n",
           (double)p->peak_bytes / 1e6, p->peak_phase, on[p->peak_place]);
   fprintf(out, "                 of which %.1f MB are there from the start (libraries, MPI, text)\n",

@@ -10,7 +10,15 @@
  * all alike. */
 typedef enum ef_plan_place { EF_PLAN_ROOT, EF_PLAN_OWNER, EF_PLAN_ALL } ef_plan_place;
 
+/* The ranks of a run and the nodes that they fill evenly. */
+typedef struct ef_layout {
+  int ranks, nodes;
+} ef_layout;
+
+ef_layout ef_layout_of(const ef_par *par); /* of this launch. Local. */
+
 typedef struct ef_plan {
+  ef_layout layout;             /* that it was made for */
   size_t params, active_params; /* of the global MoE */
   size_t peak_bytes;            /* resident bytes of the largest rank, libraries and MPI included */
   const char *peak_phase;       /* where they are reached; a literal */
@@ -29,9 +37,9 @@ typedef struct ef_plan {
   double flops;
 } ef_plan;
 
-/* Of `method` on `ranks` ranks. Made when the run was opened and nothing else was done: what is resident then
+/* Of `method` on these ranks. Made when the run was opened and nothing else was done: what is resident then
  * is taken as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
-ef_status ef_plan_make(const ef_run *run, const ef_method *method, int ranks, ef_plan *plan);
+ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan);
 
 /* Makes the plan and notes its peak in the run log (event "plan"), where the report finds it. Called when the
  * run was opened; errors as above. Collective. */

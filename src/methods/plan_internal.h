@@ -11,7 +11,7 @@ typedef struct ef_planner {
   const ef_method *method;
   const ef_population *population;
   ef_dims global, base, local; /* local: of a device's global model; global, where no device has one */
-  int ranks;
+  int ranks, peers;            /* of the run; other ranks on a node */
 } ef_planner;
 
 /* A phase of a run. NULL: nothing to be refused, no work. */

@@ -14,8 +14,8 @@ enum { ENCODER_BYTES = 2600000 };
  * SHARED: code of parallel HDF5 and ompio. STREWN: chunks on their way through HDF5's filter into a shared
  * file are small blocks of the heap between those that HDF5 keeps in its free lists, so that the heap grows
  * by the file until there is room enough for the largest tensor. PEER: fragments and mailboxes of the
- * shared-memory transport of Open MPI, for each other rank. HEAP_SHARE: pages that blocks of the heap fill in
- * part. */
+ * shared-memory transport of Open MPI, for each other rank of the node. HEAP_SHARE: pages that blocks of the
+ * heap fill in part. */
 enum { LIBRARY_BYTES = 2 << 20, SHARED_BYTES = 1 << 20, STREWN_MOST = 4 << 20, PEER_BYTES = 1 << 19 };
 static const double HEAP_SHARE = 0.02;
 
@@ -44,8 +44,8 @@ static const ef_stream *holdout(const ef_planner *p) {
   return p->run->holdout.count >= 2 ? &p->run->holdout : NULL;
 }
 
-size_t ef_plan_resident(size_t counted, int ranks, size_t shared) {
-  size_t libraries = LIBRARY_BYTES + (size_t)(ranks - 1) * PEER_BYTES;
+size_t ef_plan_resident(size_t counted, int peers, size_t shared) {
+  size_t libraries = LIBRARY_BYTES + (size_t)peers * PEER_BYTES;
   if (shared > 0) libraries += SHARED_BYTES + (shared < STREWN_MOST ? shared : STREWN_MOST);
   return libraries + counted + (size_t)(HEAP_SHARE * (double)counted);
 }

@@ -42,6 +42,18 @@ for case in tiny wide; do
   done
 done
 
+# A plan for more ranks than there are is that of a launch of so many, but for what is resident from the start.
+counted() { "$python" -c 'import json, sys; p = json.load(sys.stdin)
+print(p["ranks"], p["nodes"], p["peak_bytes"] - p["start_bytes"], p["peak_phase"], p["peak_place"])' <"$work/out"; }
+for method in deepfusion fedavg; do
+  edgefuse plan "$wide" --method "$method" --ranks 3 --json
+  ends 0
+  alone=$(counted)
+  edgefuse_on 3 plan "$wide" --method "$method" --json
+  ends 0
+  verdict "$alone" "$([ "$(counted)" = "$alone" ] || counted)"
+done
+
 # The plan says where the peak is.
 edgefuse plan "$wide" --method central --json
 ends 0

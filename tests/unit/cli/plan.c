@@ -43,19 +43,23 @@ Test(plan_command, paper_settings_reach_the_page) {
 
 Test(plan_command, refused) {
   static const struct {
-    const char *arguments[6], *message;
+    const char *arguments[8], *message;
   } cases[] = {
       {{"plan"}, "plan: wants DECK or --paper; edgefuse plan --help explains it"},
       {{"plan", "--rounds", "2"}, "plan: --rounds goes with --paper"},
       {{"plan", "a.yaml", "--bytes", "2"}, "plan: --bytes goes with --paper"},
       {{"plan", "--paper", "a.yaml"}, "plan: one argument too many: a.yaml"},
       {{"plan", "--paper", "--set", "run.seed=2"},
-       "plan: --paper has no deck: --out, --method and --set have no effect"},
+       "plan: --paper has no deck: --out, --method, --ranks, --nodes and --set have no effect"},
       {{"plan", "--paper", "--method", "fedavg"},
-       "plan: --paper has no deck: --out, --method and --set have no effect"},
+       "plan: --paper has no deck: --out, --method, --ranks, --nodes and --set have no effect"},
       {{"plan", "a.yaml", "--method", "nosuch"},
        "--method nosuch: no such method; edgefuse knows: deepfusion, ofakd, fedavg, fedjets, fedkmt, "
        "central, public_only"},
+      {{"plan", "a.yaml", "--nodes", "2"}, "plan: --nodes 2 wants --ranks of as many or more"},
+      {{"plan", "a.yaml", "--ranks", "3", "--nodes", "4"},
+       "plan: --nodes 4 wants --ranks of as many or more"},
+      {{"plan", "a.yaml", "--ranks", "0"}, "plan: --ranks 0: wants a whole number from 1 to 10000000"},
       {{"plan", "--paper", "--bytes", "0"}, "plan: --bytes 0: wants a number from 0.125 to 8"},
       {{"plan", "--paper", "--bytes", "nan"}, "plan: --bytes nan: wants a number from 0.125 to 8"},
       {{"plan", "--paper", "--rounds", "0"}, "plan: --rounds 0: wants a whole number from 1 to 1000000"},

@@ -16,7 +16,8 @@ Test(plan, params_bytes_and_steps) {
   sample_make(&s, NULL);
   s.deck.federation.family_count = 1; /* llama alone */
   ef_plan plan;
-  cr_assert_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), 1, &plan), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), (ef_layout){1, 1}, &plan), EF_OK, "%s",
+               ef_message());
   cr_expect_eq(plan.params, MOE_PARAMS);
   cr_expect_eq(plan.active_params, MOE_ACTIVE);
   cr_expect_eq(plan.upload_bytes, 2 * (LLAMA_PARAMS * 4 + 32)); /* device 2 fails */
@@ -35,7 +36,8 @@ Test(plan, frozen_experts_have_no_moments) {
   sample s;
   sample_make(&s, overrides);
   ef_plan plan;
-  cr_assert_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), 1, &plan), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), (ef_layout){1, 1}, &plan), EF_OK, "%s",
+               ef_message());
   cr_expect_eq(plan.checkpoint_bytes, 4 * (2 * MOE_PARAMS + 2 * (MOE_PARAMS - 2 * 96)));
   sample_free(&s);
 }
@@ -45,12 +47,13 @@ Test(plan, more_stages_than_layers_are_refused) {
   sample_make(&s, NULL);
   s.deck.fusion.stages = 2; /* the deck's own check refuses it first */
   ef_plan plan;
-  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), 1, &plan), EF_DECK);
+  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), (ef_layout){1, 1}, &plan), EF_DECK);
   cr_expect(strstr(ef_message(), "fusion.stages = 2, but the base has 1 layers"), "%s", ef_message());
   sample_free(&s);
   const char *none[] = {"fusion.features=none", "fusion.stages=2", NULL};
   sample_make(&s, none);
-  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), 1, &plan), EF_OK, "%s", ef_message());
+  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("deepfusion"), (ef_layout){1, 1}, &plan), EF_OK, "%s",
+               ef_message());
   sample_free(&s);
 }
 
@@ -76,7 +79,7 @@ static ef_status try_plan(const char *method, const char *const *set, ef_plan *p
   sample_make(&s, overrides);
   s.deck.federation.family_count = 1;
   s.run.public_text.count = PUBLIC;
-  ef_status status = ef_plan_make(&s.run, ef_method_find(method), 1, plan);
+  ef_status status = ef_plan_make(&s.run, ef_method_find(method), (ef_layout){1, 1}, plan);
   s.deck.federation.family_count = 2;
   sample_free(&s);
   return status;
@@ -193,7 +196,8 @@ Test(plan, stages_are_of_fusions_alone) {
   ef_plan plan;
   sample_make(&s, NULL);
   s.deck.fusion.stages = 2;
-  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("fedkmt"), 1, &plan), EF_OK, "%s", ef_message());
+  cr_expect_eq(ef_plan_make(&s.run, ef_method_find("fedkmt"), (ef_layout){1, 1}, &plan), EF_OK, "%s",
+               ef_message());
   sample_free(&s);
 }
 
@@ -202,7 +206,8 @@ Test(plan, stages_are_of_fusions_alone) {
 /* What a device is said to take against what a trainer with its model and text holds. */
 static void expect_device_bytes(const sample *s, const char *method, const ef_dims *dims, size_t steps) {
   ef_plan plan;
-  cr_assert_eq(ef_plan_make(&s->run, ef_method_find(method), 1, &plan), EF_OK, "%s", ef_message());
+  cr_assert_eq(ef_plan_make(&s->run, ef_method_find(method), (ef_layout){1, 1}, &plan), EF_OK, "%s",
+               ef_message());
   size_t held = ef_memory_bytes();
   ef_model model;
   ef_trainer trainer;
@@ -272,9 +277,9 @@ Test(plan, tree_buffers_are_those_that_a_tree_takes) {
  * file adds 1 MiB and its own bytes, at most 4 MiB. */
 Test(plan, resident_bytes_by_hand) {
   enum { MIB = 1 << 20 };
-  cr_expect_eq(ef_plan_resident(0, 1, 0), 2 * MIB);
-  cr_expect_eq(ef_plan_resident(50000000, 1, 0), 2 * MIB + 51000000);
-  cr_expect_eq(ef_plan_resident(50000000, 4, 0), 2 * MIB + 3 * MIB / 2 + 51000000);
-  cr_expect_eq(ef_plan_resident(100, 1, 3000), 2 * MIB + MIB + 3000 + 102);
-  cr_expect_eq(ef_plan_resident(100, 2, 9 * MIB), 2 * MIB + MIB / 2 + MIB + 4 * MIB + 102);
+  cr_expect_eq(ef_plan_resident(0, 0, 0), 2 * MIB);
+  cr_expect_eq(ef_plan_resident(50000000, 0, 0), 2 * MIB + 51000000);
+  cr_expect_eq(ef_plan_resident(50000000, 3, 0), 2 * MIB + 3 * MIB / 2 + 51000000);
+  cr_expect_eq(ef_plan_resident(100, 0, 3000), 2 * MIB + MIB + 3000 + 102);
+  cr_expect_eq(ef_plan_resident(100, 1, 9 * MIB), 2 * MIB + MIB / 2 + MIB + 4 * MIB + 102);
 }
