@@ -64,8 +64,8 @@ ef_status ef_check_exchange(ef_par *par, ef_diagnosis *d) {
   EF_ASSERT(out && in && pairs && wrong);
   fill(par, words, out, in, pairs);
   double started = ef_clock();
-  EF_GO(ef_swap_begin(par, EF_TAG_DOCTOR, pairs));
-  EF_GO(ef_swap_end(par, EF_TAG_DOCTOR, pairs));
+  EF_GO(ef_swap_begin(par, EF_PAIRWISE, EF_TAG_DOCTOR, pairs));
+  EF_GO(ef_swap_end(par, EF_PAIRWISE, EF_TAG_DOCTOR, pairs));
   double seconds = ef_clock() - started;
   int64_t mine = (int64_t)count_wrong(par, words, in);
   EF_GO(ef_allgather_i64(par, &mine, 1, wrong));

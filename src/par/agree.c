@@ -51,6 +51,15 @@ ef_status ef_any(ef_par *par, bool flag, bool *any) {
   return EF_OK;
 }
 
+ef_status ef_most(ef_par *par, int64_t mine, int64_t *most) {
+  *most = mine;
+  if (par->size == 1) return EF_OK;
+  double start = ef_clock();
+  ef_status status = ef_mpi(MPI_Allreduce(&mine, most, 1, MPI_INT64_T, MPI_MAX, par->world), "MPI_Allreduce");
+  par->traffic.wait_seconds += ef_clock() - start;
+  return status;
+}
+
 ef_status ef_barrier(ef_par *par) {
   if (par->size == 1) return EF_OK;
   double start = ef_clock();

@@ -1,4 +1,4 @@
-#include "par/par.h"
+#include "par/par_internal.h"
 
 #include "base/memory.h"
 
@@ -40,14 +40,24 @@ ef_status ef_par_start(int *argc, char ***argv, ef_par *par) {
   *par = (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .chunk = FIRST_CHUNK};
   EF_TRY(start_mpi(argc, argv, par));
   EF_TRY(duplicate(par));
+  return ef_agree(par, ef_par_lists(par));
+}
+
+ef_status ef_par_lists(ef_par *par) {
+  size_t size = (size_t)par->size;
   /* MPI_Request is a pointer in Open MPI. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-  ef_status status = EF_NEW(par->requests, 2 * (size_t)par->size);
-  for (int i = 0; status == EF_OK && i < 2 * par->size; i++) par->requests[i] = MPI_REQUEST_NULL;
-  return ef_agree(par, status);
+  EF_TRY(EF_NEW(par->requests, 2 * size));
+  for (size_t i = 0; i < 2 * size; i++) par->requests[i] = MPI_REQUEST_NULL;
+  EF_TRY(EF_NEW(par->numbers, 4 * size));
+  return ef_nodes_find(par);
 }
 
 void ef_par_finish(ef_par *par) {
   ef_free(par->requests);
+  ef_free(par->numbers);
+  ef_free(par->nodes.leader);
+  ef_free(par->nodes.order);
+  ef_staging_free(par->staging);
   if (par->node != MPI_COMM_NULL) MPI_Comm_free(&par->node);
   if (par->world != MPI_COMM_NULL) MPI_Comm_free(&par->world);
   if (par->finalizes) MPI_Finalize();

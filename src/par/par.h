@@ -18,6 +18,16 @@ typedef struct ef_traffic {
   double wait_seconds;     /* in agreement and barriers: for the slowest rank */
 } ef_traffic;
 
+/* Which ranks share memory. The leader of a node is its lowest rank. */
+typedef struct ef_nodes {
+  int count;
+  int *leader;               /* (size) of the node of each rank; owned */
+  int *order;                /* (size) ranks by node, nodes by leader; owned */
+  int first, members, index; /* this node's place in the order and its ranks; this rank among them */
+} ef_nodes;
+
+typedef struct ef_staging ef_staging; /* of a swap in two levels: swap_by_node.c */
+
 typedef struct ef_par {
   MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors returned; owned */
   MPI_Comm node;  /* ranks that share memory; owned */
@@ -25,6 +35,9 @@ typedef struct ef_par {
   int node_rank, node_size;
   size_t chunk;          /* bytes of the largest message handed to MPI in one call */
   MPI_Request *requests; /* (2*size) of the swap under way, owned */
+  int *numbers;          /* (4*size) of a swap in one call, owned */
+  ef_nodes nodes;
+  ef_staging *staging; /* owned; NULL: nothing was reserved */
   ef_traffic traffic;
   bool finalizes; /* MPI was started by ef_par_start */
 } ef_par;
@@ -54,6 +67,10 @@ void ef_par_set_chunk(ef_par *par, size_t bytes);
 /* What was added since `before`, a copy of par->traffic. Local. */
 ef_traffic ef_traffic_since(const ef_par *par, const ef_traffic *before);
 
+/* Nodes of so many ranks each, in order, whatever shares memory, and no room reserved: for tests, on all
+ * ranks alike. Local. */
+void ef_par_set_nodes(ef_par *par, int ranks);
+
 /* ---- agreement ---------------------------------------------------------------------------------------- */
 
 /* All ranks leave with the same status: that of the lowest rank that failed, with its message ("rank 2: ..."
@@ -63,6 +80,9 @@ ef_status ef_agree(ef_par *par, ef_status status);
 
 /* True on all ranks if `flag` is true on any. Collective. */
 ef_status ef_any(ef_par *par, bool flag, bool *any);
+
+/* The largest number of all ranks, on all. Collective. */
+ef_status ef_most(ef_par *par, int64_t mine, int64_t *most);
 
 ef_status ef_barrier(ef_par *par);
 
@@ -89,8 +109,22 @@ typedef struct ef_pair {
   size_t send_bytes, recv_bytes; /* what one side sends the other must expect; 0: no message */
 } ef_pair;
 
+/* How an all-to-all travels; what arrives is the same. */
+typedef enum ef_route {
+  EF_PAIRWISE, /* every rank to every other one */
+  EF_VECTOR,  /* MPI_Ialltoallv; all that a rank sends, or receives, must lie within 2^31-1 bytes: EF_FAULT */
+  EF_BY_NODE, /* what is for other nodes goes through the leaders of the nodes; room must be reserved */
+  EF_ROUTE_COUNT
+} ef_route;
+
+const char *ef_route_name(ef_route route); /* "pairwise", "vector", "two-level" */
+
 /* All-to-all of different sizes: pairs (size), the own entry is passed over. `begin` posts the messages and
  * `end` waits for them, so that computation may stand between; one swap at a time, with the same arguments in
- * both. Messages above the chunk are split. Nothing is allocated. Collective. */
-ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs);
-ef_status ef_swap_end(ef_par *par, int tag, const ef_pair *pairs);
+ * both. Messages above the chunk are split (EF_VECTOR aside). Nothing is allocated. Collective. */
+ef_status ef_swap_begin(ef_par *par, ef_route route, int tag, const ef_pair *pairs);
+ef_status ef_swap_end(ef_par *par, ef_route route, int tag, const ef_pair *pairs);
+
+/* Room for EF_BY_NODE, where no rank sends more than `rank_bytes` or receives more, and the ranks of a node
+ * no more than `node_bytes` in both directions together. What is there stays, or grows. EF_MACHINE. Local. */
+ef_status ef_swap_reserve(ef_par *par, size_t rank_bytes, size_t node_bytes);

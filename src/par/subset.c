@@ -1,4 +1,5 @@
 #include "par/subset.h"
+#include "par/par_internal.h"
 
 #include "base/memory.h"
 #include <stdio.h>
@@ -51,10 +52,7 @@ static ef_status split(const ef_par *par, int ranks, ef_par *part) {
                 "MPI_Comm_split_type"));
   EF_TRY(ef_mpi(MPI_Comm_rank(part->node, &part->node_rank), "MPI_Comm_rank"));
   EF_TRY(ef_mpi(MPI_Comm_size(part->node, &part->node_size), "MPI_Comm_size"));
-  /* MPI_Request is a pointer in Open MPI. NOLINTNEXTLINE(bugprone-sizeof-expression) */
-  EF_TRY(EF_NEW(part->requests, 2 * (size_t)ranks));
-  for (int i = 0; i < 2 * ranks; i++) part->requests[i] = MPI_REQUEST_NULL;
-  return EF_OK;
+  return ef_par_lists(part);
 }
 
 ef_status ef_par_subset(ef_par *par, int ranks, ef_par *part) {

@@ -1,59 +1,39 @@
 #include "base/clock.h"
-#include "par/par.h"
+#include "par/swap_internal.h"
 
-/* Bytes of the piece that starts at `done` of a message; 0 at its end. */
-static int piece(const ef_par *par, size_t bytes, size_t done) {
-  if (done >= bytes) return 0;
-  return (int)(bytes - done < par->chunk ? bytes - done : par->chunk);
+const char *ef_route_name(ef_route route) {
+  static const char *const names[EF_ROUTE_COUNT] = {"pairwise", "vector", "two-level"};
+  return names[route];
 }
 
-/* Posts the pieces at `done` of all messages: first what is received, then what is sent, each rank starting
- * with its neighbour so that no rank is everyone's first. */
-static ef_status post(ef_par *par, int tag, const ef_pair *pairs, size_t done) {
-  for (int i = 1; i < par->size; i++) {
-    int from = (par->rank + par->size - i) % par->size, n = piece(par, pairs[from].recv_bytes, done);
-    if (n == 0) continue;
-    EF_TRY(ef_mpi(
-        MPI_Irecv((char *)pairs[from].recv + done, n, MPI_BYTE, from, tag, par->world, &par->requests[from]),
-        "MPI_Irecv"));
-  }
-  for (int i = 1; i < par->size; i++) {
-    int to = (par->rank + i) % par->size, n = piece(par, pairs[to].send_bytes, done);
-    if (n == 0) continue;
-    EF_TRY(ef_mpi(MPI_Isend((const char *)pairs[to].send + done, n, MPI_BYTE, to, tag, par->world,
-                            &par->requests[par->size + to]),
-                  "MPI_Isend"));
-  }
-  return EF_OK;
+static ef_status begin(ef_par *par, ef_route route, int tag, const ef_pair *pairs) {
+  if (route == EF_VECTOR) return ef_vector_begin(par, pairs);
+  return route == EF_BY_NODE ? ef_by_node_begin(par, tag, pairs) : ef_pairwise_begin(par, tag, pairs);
 }
 
-/* Length of the longest message of this rank. */
-static size_t longest(const ef_par *par, const ef_pair *pairs) {
-  size_t bytes = 0;
-  for (int r = 0; r < par->size; r++) {
-    if (r == par->rank) continue;
-    if (pairs[r].send_bytes > bytes) bytes = pairs[r].send_bytes;
-    if (pairs[r].recv_bytes > bytes) bytes = pairs[r].recv_bytes;
-  }
-  return bytes;
+static ef_status end(ef_par *par, ef_route route, int tag, const ef_pair *pairs) {
+  if (route == EF_VECTOR) return ef_vector_end(par);
+  return route == EF_BY_NODE ? ef_by_node_end(par, tag, pairs) : ef_pairwise_end(par, tag, pairs);
 }
 
-ef_status ef_swap_begin(ef_par *par, int tag, const ef_pair *pairs) {
-  double start = ef_clock();
+/* Time of calls inside, which count their own, is not counted twice. */
+static void count(ef_par *par, double start, double before) {
+  par->traffic.exchange_seconds = before + ef_clock() - start;
+}
+
+ef_status ef_swap_begin(ef_par *par, ef_route route, int tag, const ef_pair *pairs) {
+  double start = ef_clock(), before = par->traffic.exchange_seconds;
+  if (par->size == 1) return EF_OK;
   for (int r = 0; r < par->size; r++) par->traffic.bytes += r == par->rank ? 0 : pairs[r].send_bytes;
-  ef_status status = post(par, tag, pairs, 0);
-  par->traffic.exchange_seconds += ef_clock() - start;
+  ef_status status = begin(par, route, tag, pairs);
+  count(par, start, before);
   return status;
 }
 
-ef_status ef_swap_end(ef_par *par, int tag, const ef_pair *pairs) {
-  size_t bytes = longest(par, pairs);
-  double start = ef_clock();
-  for (size_t done = 0; done < bytes;) {
-    EF_TRY(ef_mpi(MPI_Waitall(2 * par->size, par->requests, MPI_STATUSES_IGNORE), "MPI_Waitall"));
-    done += par->chunk;
-    EF_TRY(post(par, tag, pairs, done));
-  }
-  par->traffic.exchange_seconds += ef_clock() - start;
-  return EF_OK;
+ef_status ef_swap_end(ef_par *par, ef_route route, int tag, const ef_pair *pairs) {
+  double start = ef_clock(), before = par->traffic.exchange_seconds;
+  if (par->size == 1) return EF_OK;
+  ef_status status = end(par, route, tag, pairs);
+  count(par, start, before);
+  return status;
 }

@@ -113,8 +113,8 @@ static ef_status scatter_round(ef_tree *tree, ef_par *par, size_t k, size_t room
     tree->all.node[tree->all.count++] = node;
     *at += mine.count;
   }
-  EF_TRY(ef_swap_begin(par, EF_TAG_TREE, tree->pairs));
-  return ef_swap_end(par, EF_TAG_TREE, tree->pairs);
+  EF_TRY(ef_swap_begin(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs));
+  return ef_swap_end(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs);
 }
 
 /* The whole sum takes the place of the first open node; a rank without nodes takes a fresh buffer. */
@@ -154,8 +154,8 @@ static ef_status gather_segments(ef_tree *tree, ef_par *par, float *out) {
                                .recv = out + theirs.first,
                                .recv_bytes = theirs.count * sizeof(float)};
   }
-  EF_TRY(ef_swap_begin(par, EF_TAG_TREE, tree->pairs));
-  return ef_swap_end(par, EF_TAG_TREE, tree->pairs);
+  EF_TRY(ef_swap_begin(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs));
+  return ef_swap_end(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs);
 }
 
 /* The tree is then one whole node, as after a local sum. */

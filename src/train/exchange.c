@@ -89,8 +89,10 @@ static ef_status forward(void *ctx, size_t layer, size_t rows, const size_t *cou
   (void)rows;
   EF_TRY(share_counts(x, count, kept->count));
   ef_flow_read(x, kept->count);
+  x->staged = x->par->nodes.count > 1 && (!x->routed || x->route == EF_BY_NODE);
   EF_TRY(ef_rooms_grow(x, kept));
   float *in = kept->room.block, *out = x->scratch.block;
+  if (!x->routed) EF_TRY(ef_route_choose(x, tag_of(layer, TOKENS), xs, in));
   EF_TRY(ef_rows_begin(x, tag_of(layer, TOKENS), f->to, xs, f->from, in));
   if (f->to[me].rows) forward_blocks(x, layer, kept, me, xs + f->to[me].first * D, ys + f->to[me].first * D);
   EF_TRY(ef_rows_end(x, tag_of(layer, TOKENS)));

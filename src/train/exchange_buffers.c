@@ -105,6 +105,32 @@ static ef_status grow(ef_room *room, int rank) {
   return EF_NEW(room->block, room->floats[rank]);
 }
 
+/* The most rows that a rank sends or receives, and the ranks of a node in both directions together. */
+static void staging_rows(const ef_exchange *x, size_t *rank, size_t *node) {
+  const ef_nodes *nodes = &x->par->nodes;
+  size_t sum = 0, widest = 0;
+  for (int i = 0; i < x->par->size; i++) {
+    int r = nodes->order[i];
+    size_t out = 0, in = 0;
+    if (nodes->leader[r] == r) sum = 0;
+    for (int s = 0; s < x->par->size; s++) {
+      out += rows_between(x, x->flow.count, r, s, &widest);
+      in += rows_between(x, x->flow.count, s, r, &widest);
+    }
+    if (out > *rank) *rank = out;
+    if (in > *rank) *rank = in;
+    sum += out + in;
+    if (sum > *node) *node = sum;
+  }
+}
+
+static ef_status reserve(ef_exchange *x, size_t rank, size_t node) {
+  size_t row = x->model->dims.D * sizeof(float);
+  if (rank > x->rank_rows) x->rank_rows = rank + rank / 4;
+  if (node > x->node_rows) x->node_rows = node + node / 4;
+  return ef_swap_reserve(x->par, x->rank_rows * row, x->node_rows * row);
+}
+
 ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept) {
   bool any = false, mine = false;
   for (int r = 0; r < x->par->size; r++) {
@@ -114,9 +140,13 @@ ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept) {
     any = any || first || second;
     mine = mine || (r == x->par->rank && (first || second));
   }
-  if (!any) return EF_OK;
+  size_t rank_rows = 0, node_rows = 0;
+  if (x->staged) staging_rows(x, &rank_rows, &node_rows);
+  bool stage = rank_rows > x->rank_rows || node_rows > x->node_rows;
+  if (!any && !stage) return EF_OK;
   ef_status status = EF_OK;
-  if (mine) status = grow(&kept->room, x->par->rank);
+  if (stage) status = reserve(x, rank_rows, node_rows);
+  if (mine && status == EF_OK) status = grow(&kept->room, x->par->rank);
   if (mine && status == EF_OK) status = grow(&x->scratch, x->par->rank);
   return ef_agree(x->par, status);
 }
@@ -131,7 +161,7 @@ ef_status ef_rows_begin(ef_exchange *x, int tag, const ef_range *out, const floa
                             .send_bytes = other ? out[r].rows * D * sizeof(float) : 0,
                             .recv_bytes = other ? in[r].rows * D * sizeof(float) : 0};
   }
-  return ef_swap_begin(x->par, tag, x->pairs);
+  return ef_swap_begin(x->par, x->route, tag, x->pairs);
 }
 
-ef_status ef_rows_end(ef_exchange *x, int tag) { return ef_swap_end(x->par, tag, x->pairs); }
+ef_status ef_rows_end(ef_exchange *x, int tag) { return ef_swap_end(x->par, x->route, tag, x->pairs); }

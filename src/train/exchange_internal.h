@@ -48,9 +48,13 @@ struct ef_exchange {
   int64_t *units; /* (size) micro-batch of each rank in this slot, -1: none */
   float **leaf;   /* (size) gradients of the experts held here from each rank's micro-batch, or NULL */
   ef_tree *tree;
-  ef_pair *pairs;    /* (size) */
-  int64_t *my_count; /* (E) */
-  size_t *zeros;     /* (E) */
+  ef_pair *pairs;              /* (size) */
+  ef_route route;              /* of the rows */
+  bool routed;                 /* it was chosen */
+  bool staged;                 /* room for two levels is kept: ... */
+  size_t rank_rows, node_rows; /* ... of so many rows */
+  int64_t *my_count;           /* (E) */
+  size_t *zeros;               /* (E) */
 };
 
 /* Reads the counts of a layer: who sends what to whom. Local. */
@@ -59,6 +63,10 @@ void ef_flow_read(ef_exchange *x, const int64_t *count);
 /* Makes the buffers of this layer large enough on every rank; agrees if any of them had to grow. Collective.
  */
 ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept);
+
+/* Tries the ways of the all-to-all on the rows `send` of this layer, to `recv`, and keeps the fastest for all
+ * that follow: of each the least of some times on the slowest rank, the same on all. Collective. */
+ef_status ef_route_choose(ef_exchange *x, int tag, const float *send, float *recv);
 
 /* Starts and ends the all-to-all of rows of D floats: rows `out` of `send` go to, and rows `in` of `recv`
  * come from, each rank. Collective. */
