@@ -63,8 +63,7 @@ ef_status ef_swap_reserve(ef_par *par, size_t rank_bytes, size_t node_bytes) {
   return leads(par) ? grow(&par->staging->node, &par->staging->node_bytes, 2 * node_bytes) : EF_OK;
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------
- */
+/* ---- out ----------------------------------------------------------------------------------------------- */
 
 static size_t pack(const ef_par *par, const ef_pair *pairs, char *out) {
   size_t done = 0;
@@ -157,8 +156,7 @@ ef_status ef_by_node_begin(ef_par *par, int tag, const ef_pair *pairs) {
   return ef_pairwise_begin(par, tag, s->pairs);
 }
 
-/* ---- in -------------------------------------------------------------------------------------------------
- */
+/* ---- in ------------------------------------------------------------------------------------------------ */
 
 static void unpack(const ef_par *par, const ef_pair *pairs, const char *in) {
   for (int i = 0; i < par->size; i++) {

@@ -99,8 +99,7 @@ static void *next(const char *name) {
   return found;
 }
 
-/* ---- writes ----------------------------------------------------------------------------------------------
- */
+/* ---- writes -------------------------------------------------------------------------------------------- */
 
 static bool is_file(int fd) {
   struct stat s;
@@ -165,8 +164,7 @@ int rename(const char *from, const char *to) {
   return (int)syscall(SYS_rename, from, to);
 }
 
-/* ---- computation ------------------------------------------------------------------------------------------
- */
+/* ---- computation --------------------------------------------------------------------------------------- */
 
 /* The prototype of cblas.h with its enumerations as what they are. */
 void cblas_sgemm(int order, int a, int b, int m, int n, int k, float alpha, const float *A, int lda,
