@@ -5,6 +5,8 @@
 #include "methods/plan_memory.h"
 #include "methods/recipes.h"
 #include "par/units.h"
+#include "train/exchange.h"
+#include <math.h>
 
 enum { LEAVES_MOST = 1 << 16 };
 
@@ -55,17 +57,30 @@ static double busiest_share(const ef_planner *p) {
   return share < most ? share : most;
 }
 
+/* Ranks that have a micro-batch of a step at once; in evaluations all have one. */
+static double busy_ranks(const ef_planner *p, bool train) {
+  int64_t units = p->deck->tune.batch / p->deck->tune.micro_batch;
+  return (double)(train && units < p->ranks ? units : p->ranks);
+}
+
 /* Buffers of the exchange for micro-batches of `rows` tokens on the busiest rank (train/exchange_buffers.c);
  * they are made a quarter larger than the first need. The widest block is an expert that every token chose.
  */
 static size_t exchange_bytes(const ef_planner *p, size_t rows, bool train) {
   const ef_dims *g = &p->global;
   double layers = train ? (double)ef_dims_moe_count(g) : 1.0, N = (double)(rows * g->K);
-  double own = busiest_share(p) * N, others = own * (double)(p->ranks - 1);
+  double own = busiest_share(p) * N, others = own * fmin(busy_ranks(p, train), (double)p->ranks - 1.0);
   double D = (double)g->D, inner = 3.0 * (double)g->Fe;
   double kept = others * D + (train ? (own + others) * inner : 0.0);
   double scratch = others * D * (train ? 2.0 : 1.0) + (double)rows * inner;
   return (size_t)(1.25 * (layers * kept + scratch) * sizeof(float));
+}
+
+/* What the leader of a node may stage for the two-level way, with what it sends itself
+ * (train/exchange_route.c). */
+static size_t staging_bytes(const ef_planner *p, size_t rows) {
+  size_t own = (size_t)(1.25 * (double)(rows * p->global.K * p->global.D) * sizeof(float));
+  return p->peers + 1 < p->ranks ? own + EF_STAGING_MOST / 4 * 5 : 0;
 }
 
 /* A pass whose experts are computed by the exchange: without the inner activations of the experts. */
@@ -105,6 +120,7 @@ static ef_status tune_bytes(const ef_planner *p, size_t steps, bool train_expert
            sizeof(float);
   *bytes += ef_plan_spread_bytes(p, EF_PASS_TRAIN, B, T);
   *bytes += ef_plan_spread_bytes(p, EF_PASS_EVAL, (size_t)d->eval.batch, T);
+  *bytes += staging_bytes(p, (size_t)d->eval.batch * T);
   return EF_OK;
 }
 

@@ -52,7 +52,12 @@ _Noreturn void ef_par_abort(ef_par *par, int exit_code);
 /* One rank on its own, without MPI: collectives over it are local. For work that a rank does for itself with
  * the code that ranks share. Needs no finish. */
 static inline ef_par ef_par_alone(void) {
-  return (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .size = 1, .node_size = 1, .chunk = 1};
+  return (ef_par){.world = MPI_COMM_NULL,
+                  .node = MPI_COMM_NULL,
+                  .size = 1,
+                  .node_size = 1,
+                  .chunk = 1,
+                  .nodes = {.count = 1, .members = 1}};
 }
 
 static inline bool ef_par_root(const ef_par *par) { return par->rank == 0; }

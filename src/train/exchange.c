@@ -89,7 +89,7 @@ static ef_status forward(void *ctx, size_t layer, size_t rows, const size_t *cou
   (void)rows;
   EF_TRY(share_counts(x, count, kept->count));
   ef_flow_read(x, kept->count);
-  x->staged = x->par->nodes.count > 1 && (!x->routed || x->route == EF_BY_NODE);
+  x->staged = ef_route_stages(x);
   EF_TRY(ef_rooms_grow(x, kept));
   float *in = kept->room.block, *out = x->scratch.block;
   if (!x->routed) EF_TRY(ef_route_choose(x, tag_of(layer, TOKENS), xs, in));

@@ -11,6 +11,9 @@
 #include "par/par.h"
 #include "par/tree.h"
 
+/* Bytes that the leader of a node may hold for it: more are worth no gathering, messages are long then. */
+enum { EF_STAGING_MOST = 32 << 20 };
+
 typedef struct ef_exchange ef_exchange; /* opaque: train/exchange_internal.h */
 
 /* For the shard `model` (ef_model_create_shard with this rank's experts: EF_FAULT otherwise), micro-batches

@@ -105,8 +105,7 @@ static ef_status grow(ef_room *room, int rank) {
   return EF_NEW(room->block, room->floats[rank]);
 }
 
-/* The most rows that a rank sends or receives, and the ranks of a node in both directions together. */
-static void staging_rows(const ef_exchange *x, size_t *rank, size_t *node) {
+void ef_staging_rows(const ef_exchange *x, size_t *rank, size_t *node) {
   const ef_nodes *nodes = &x->par->nodes;
   size_t sum = 0, widest = 0;
   for (int i = 0; i < x->par->size; i++) {
@@ -141,7 +140,7 @@ ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept) {
     mine = mine || (r == x->par->rank && (first || second));
   }
   size_t rank_rows = 0, node_rows = 0;
-  if (x->staged) staging_rows(x, &rank_rows, &node_rows);
+  if (x->staged) ef_staging_rows(x, &rank_rows, &node_rows);
   bool stage = rank_rows > x->rank_rows || node_rows > x->node_rows;
   if (!any && !stage) return EF_OK;
   ef_status status = EF_OK;

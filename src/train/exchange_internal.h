@@ -64,6 +64,15 @@ void ef_flow_read(ef_exchange *x, const int64_t *count);
  */
 ef_status ef_rooms_grow(ef_exchange *x, ef_kept *kept);
 
+/* The most rows that a rank sends or receives, and that the ranks of a node do in both directions together.
+ */
+void ef_staging_rows(const ef_exchange *x, size_t *rank, size_t *node);
+
+/* True if the layer under way is to have room for two levels: while the ways are tried, where nodes are
+ * several and a leader can hold what it would gather; later if two levels were chosen. The same on all ranks.
+ * Local. */
+bool ef_route_stages(const ef_exchange *x);
+
 /* Tries the ways of the all-to-all on the rows `send` of this layer, to `recv`, and keeps the fastest for all
  * that follow: of each the least of some times on the slowest rank, the same on all. Collective. */
 ef_status ef_route_choose(ef_exchange *x, int tag, const float *send, float *recv);

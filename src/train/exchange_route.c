@@ -9,6 +9,14 @@
 
 enum { TRIALS = 4 }; /* the first one warms up */
 
+bool ef_route_stages(const ef_exchange *x) {
+  size_t rank = 0, node = 0;
+  if (x->routed) return x->route == EF_BY_NODE;
+  if (x->par->nodes.count == 1) return false;
+  ef_staging_rows(x, &rank, &node);
+  return 2 * node * x->model->dims.D * sizeof(float) <= EF_STAGING_MOST;
+}
+
 /* The bytes of all ranks' rows together bound what any of them sends or receives, the same on all ranks. */
 static bool fits_vector(const ef_exchange *x) {
   double rows = (double)x->max_rows * (double)x->model->dims.K * x->par->size;
@@ -17,7 +25,7 @@ static bool fits_vector(const ef_exchange *x) {
 
 static bool possible(const ef_exchange *x, ef_route route) {
   if (route == EF_VECTOR) return fits_vector(x);
-  return route == EF_PAIRWISE || x->par->nodes.count > 1;
+  return route == EF_PAIRWISE || x->staged;
 }
 
 /* Least time of some trials, in nanoseconds, of the slowest rank. */
