@@ -212,9 +212,9 @@ static ef_status print_phases(const ef_report *r, FILE *out) {
 
 /* Where the ranks' time went. */
 static ef_status print_exchange(const ef_report *r, FILE *out) {
+  if (r->run->par->size == 1) return EF_OK;
   ef_md_table t =
       ef_md_table_make("phase|computing (s)|slowest rank|exchange (s)|waiting (s)|MB exchanged|imbalance");
-  if (r->run->par->size == 1) return EF_OK;
   for (size_t i = 0; i < r->phase_count; i++) {
     const ef_phase_total *p = &r->phases[i];
     ef_md_cell(&t, "%s", p->name);
