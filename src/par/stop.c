@@ -79,15 +79,11 @@ ef_status ef_stop_now(ef_stop *stop, ef_par *par, bool *stop_now) {
   int mine = stop->reason > stop->polled ? stop->reason : stop->polled;
   if (signalled > mine) mine = signalled;
   if (mine == NONE && ef_par_root(par)) mine = look(stop);
-  int all = mine;
-  if (par->size > 1) {
-    double start = ef_clock();
-    EF_TRY(ef_mpi(MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MAX, par->world), "MPI_Allreduce"));
-    par->traffic.wait_seconds += ef_clock() - start;
-  }
+  int64_t all;
+  EF_TRY(ef_most(par, mine, &all));
   if (all == STOP_FILE && ef_par_root(par)) unlink(stop->file);
   if (all >= USR1) signalled = NONE;
-  stop->reason = all;
+  stop->reason = (int)all;
   if (stop->wish) stop->wish->obeyed = all == WISH;
   *stop_now = all != NONE;
   return EF_OK;
