@@ -61,9 +61,7 @@ static ef_status fill(ef_planner *p, ef_plan *plan) {
   return plan_peak(p, plan);
 }
 
-ef_layout ef_layout_of(const ef_par *par) {
-  return (ef_layout){par->size, (par->size + par->node_size - 1) / par->node_size};
-}
+ef_layout ef_layout_of(const ef_par *par) { return (ef_layout){par->size, par->nodes.count}; }
 
 ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan) {
   ef_population population = {0};

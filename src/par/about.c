@@ -32,6 +32,6 @@ ef_status ef_par_about_get(ef_par *par, ef_par_about *about) {
   if (!started) return EF_OK;
   EF_TRY(ef_mpi(MPI_Query_thread(&level), "MPI_Query_thread"));
   about->threads = level_name(level);
-  if (par->node_size <= 1) return EF_OK;
-  return ef_mpi(MPI_Bcast(&about->node, 1, MPI_INT, 0, par->node), "MPI_Bcast");
+  if (par->size > 1) about->node = par->nodes.leader[par->rank];
+  return EF_OK;
 }

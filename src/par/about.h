@@ -15,5 +15,5 @@ typedef struct ef_par_about {
   int node;                 /* of this rank: the lowest rank of its node */
 } ef_par_about;
 
-/* EF_MACHINE. Collective. */
+/* EF_MACHINE. Local. */
 ef_status ef_par_about_get(ef_par *par, ef_par_about *about);

@@ -30,10 +30,8 @@ static ef_status duplicate(ef_par *par) {
   EF_TRY(ef_mpi(MPI_Comm_set_errhandler(par->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
   EF_TRY(ef_mpi(MPI_Comm_rank(par->world, &par->rank), "MPI_Comm_rank"));
   EF_TRY(ef_mpi(MPI_Comm_size(par->world, &par->size), "MPI_Comm_size"));
-  EF_TRY(ef_mpi(MPI_Comm_split_type(par->world, MPI_COMM_TYPE_SHARED, par->rank, MPI_INFO_NULL, &par->node),
-                "MPI_Comm_split_type"));
-  EF_TRY(ef_mpi(MPI_Comm_rank(par->node, &par->node_rank), "MPI_Comm_rank"));
-  return ef_mpi(MPI_Comm_size(par->node, &par->node_size), "MPI_Comm_size");
+  return ef_mpi(MPI_Comm_split_type(par->world, MPI_COMM_TYPE_SHARED, par->rank, MPI_INFO_NULL, &par->node),
+                "MPI_Comm_split_type");
 }
 
 ef_status ef_par_start(int *argc, char ***argv, ef_par *par) {

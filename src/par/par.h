@@ -32,7 +32,6 @@ typedef struct ef_par {
   MPI_Comm world; /* duplicate of MPI_COMM_WORLD, errors returned; owned */
   MPI_Comm node;  /* ranks that share memory; owned */
   int rank, size;
-  int node_rank, node_size;
   size_t chunk;          /* bytes of the largest message handed to MPI in one call */
   MPI_Request *requests; /* (2*size) of the swap under way, owned */
   int *numbers;          /* (4*size) of a swap in one call, owned */
@@ -55,7 +54,6 @@ static inline ef_par ef_par_alone(void) {
   return (ef_par){.world = MPI_COMM_NULL,
                   .node = MPI_COMM_NULL,
                   .size = 1,
-                  .node_size = 1,
                   .chunk = 1,
                   .nodes = {.count = 1, .members = 1}};
 }

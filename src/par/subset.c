@@ -50,8 +50,6 @@ static ef_status split(const ef_par *par, int ranks, ef_par *part) {
   EF_TRY(ef_mpi(MPI_Comm_set_errhandler(part->world, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
   EF_TRY(ef_mpi(MPI_Comm_split_type(part->world, MPI_COMM_TYPE_SHARED, par->rank, MPI_INFO_NULL, &part->node),
                 "MPI_Comm_split_type"));
-  EF_TRY(ef_mpi(MPI_Comm_rank(part->node, &part->node_rank), "MPI_Comm_rank"));
-  EF_TRY(ef_mpi(MPI_Comm_size(part->node, &part->node_size), "MPI_Comm_size"));
   return ef_par_lists(part);
 }
 

@@ -23,7 +23,7 @@ static ef_status run_here(const char *const *arguments) {
     argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
     argc++;
   }
-  ef_par par = {.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .rank = 0, .size = 1, .node_size = 1};
+  ef_par par = ef_par_alone();
   ef_cli cli = {.par = &par, .verbosity = -1};
   size_t blocks = ef_memory_blocks();
   ef_status status = ef_cli_run(&cli, argc, argv);
