@@ -4,6 +4,9 @@
 
 #include "par/par.h"
 
+/* Adds what the pairs hand to MPI to the traffic. */
+void ef_pairs_count(ef_par *par, const ef_pair *pairs);
+
 ef_status ef_pairwise_begin(ef_par *par, int tag, const ef_pair *pairs);
 ef_status ef_pairwise_end(ef_par *par, int tag, const ef_pair *pairs);
 

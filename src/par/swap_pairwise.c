@@ -37,7 +37,10 @@ static size_t longest(const ef_par *par, const ef_pair *pairs) {
   return bytes;
 }
 
-ef_status ef_pairwise_begin(ef_par *par, int tag, const ef_pair *pairs) { return post(par, tag, pairs, 0); }
+ef_status ef_pairwise_begin(ef_par *par, int tag, const ef_pair *pairs) {
+  ef_pairs_count(par, pairs);
+  return post(par, tag, pairs, 0);
+}
 
 ef_status ef_pairwise_end(ef_par *par, int tag, const ef_pair *pairs) {
   size_t bytes = longest(par, pairs);

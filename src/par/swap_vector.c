@@ -26,6 +26,7 @@ static ef_status place(int size, int rank, const ef_pair *pairs, bool sends, int
 ef_status ef_vector_begin(ef_par *par, const ef_pair *pairs) {
   int size = par->size, *numbers = par->numbers;
   const char *out, *in;
+  ef_pairs_count(par, pairs);
   EF_TRY(place(size, par->rank, pairs, true, numbers, numbers + size, &out));
   EF_TRY(place(size, par->rank, pairs, false, numbers + 2 * size, numbers + 3 * size, &in));
   return ef_mpi(MPI_Ialltoallv(out, numbers, numbers + size, MPI_BYTE, (void *)in, numbers + 2 * size,
