@@ -4,10 +4,11 @@
  *   CALL    step (a product of matrices, so any place of a training), write (to a regular file), rename (of a
  *           file onto its final name NAME.h5), collective (a collective write of MPI-IO), fsync
  *   NUMBER  from 1: the call of this kind at which it happens
- *   ACTION  kill (SIGKILL), half (half of the bytes are written, then SIGKILL), full (this write and all
- * later ones find no space), late (a second of sleep), hang (for ever) EDGEFUSE_FAULT_COUNTS=FILE: FILE.RANK
- * keeps the number of calls of each kind, also when the rank is killed. EDGEFUSE_BLAS_THREADS: the threads
- * that OpenBLAS seems to have.
+ *   ACTION  kill (SIGKILL), half (half of the bytes are written, then SIGKILL), full (no space from this
+ *           write on), late (a second of sleep), hang (for ever)
+ *
+ * EDGEFUSE_FAULT_COUNTS=FILE: FILE.RANK keeps the number of calls of each kind, also when the rank is killed.
+ * EDGEFUSE_BLAS_THREADS: the threads that OpenBLAS seems to have.
  */
 #include <dlfcn.h>
 #include <errno.h>
