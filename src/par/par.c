@@ -3,6 +3,7 @@
 #include "base/memory.h"
 
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,6 +39,8 @@ ef_status ef_par_start(int *argc, char ***argv, ef_par *par) {
   *par = (ef_par){.world = MPI_COMM_NULL, .node = MPI_COMM_NULL, .chunk = FIRST_CHUNK};
   EF_TRY(start_mpi(argc, argv, par));
   EF_TRY(duplicate(par));
+  /* A rank that writes to one that has died shall be told so by MPI, not die of the pipe. */
+  if (par->size > 1) signal(SIGPIPE, SIG_IGN);
   return ef_agree(par, ef_par_lists(par));
 }
 
