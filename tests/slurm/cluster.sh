@@ -35,8 +35,8 @@ free_ports() { # COUNT: the first of so many ports in a row that nobody listens 
 }
 
 # Short times, so that tests need not wait: credentials expire soon (a requeued job waits for that), the scheduler
-# looks every second, and a job that is told to end has ten seconds. A step ends with its first rank that fails, the
-# stricter habit of sites.
+# looks every second. Not shorter than a busy machine bears: a job that is told to end has Slurm's usual half a minute.
+# A step ends with its first rank that fails, the stricter habit of sites.
 configure() { # FOLDER NODES
   local folder=$1 port node
   port=$(free_ports $(($2 + 1)))
@@ -46,7 +46,7 @@ ClusterName=test
 SlurmctldHost=$(hostname -s)(127.0.0.1)
 SlurmctldPort=$port
 SlurmUser=root
-AuthInfo=socket=$folder/munge.socket,cred_expire=5
+AuthInfo=socket=$folder/munge.socket,cred_expire=10
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 StateSaveLocation=$folder/state
 SlurmdSpoolDir=$folder/spool.%n
@@ -62,7 +62,7 @@ SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1,batch_sc
 SlurmdParameters=config_overrides
 FirstJobId=$((port % 10000 + 1))
 ReturnToService=2
-KillWait=10
+KillWait=30
 KillOnBadExit=1
 MailProg=/bin/true
 CONF

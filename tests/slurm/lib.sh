@@ -73,7 +73,7 @@ over() {
   last="job $1"
   job_over "$1"
   local wanted="$2, code ${3:-$code}" got="$state, code $code"
-  [ "$got" = "$wanted" ] && got='' || got="$got; log: $(tail -n 15 "$work"/*-"$1".log 2>/dev/null)"
+  [ "$got" = "$wanted" ] && got='' || got="$got, reason $(field "$1" Reason); log: $(tail -n 15 "$work"/*-"$1".log 2>/dev/null)"
   verdict "$wanted" "$got"
 }
 
@@ -83,10 +83,10 @@ logged() {
   verdict "a line '$2'" "$(grep -Eq -- "$2" "$work"/*-"$1".log || cat "$work"/*-"$1".log)"
 }
 
-# until_there PATTERN: waits, half a minute at most, for a file; at_work FOLDER: until the first models of a run
+# until_there PATTERN: waits, two minutes at most, for a file; at_work FOLDER: until the first models of a run
 # are made.
 until_there() {
-  local patience=300
+  local patience=1200
   while ! compgen -G "$1" >/dev/null && [ $((patience -= 1)) -gt 0 ]; do sleep 0.1; done
 }
 at_work() { until_there "$1/parts/family_*1.h5"; }
