@@ -70,7 +70,7 @@ static ef_status make_plan(visit *v) {
                       .folder = v->doctor->folder,
                       .layout = ef_layout_of(v->par),
                       .json = v->doctor->json};
-  EF_TRY(ef_launch_plan_make(&launch, &plan));
+  EF_TRY(ef_launch_plan_make(&launch, false, &plan));
   v->rank_bytes = plan.peak_bytes;
   v->disk_bytes = plan.part_bytes + plan.checkpoint_bytes * (uint64_t)(v->doctor->deck->run.keep + 1);
   return EF_OK;

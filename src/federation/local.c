@@ -1,7 +1,7 @@
 #include "federation/local.h"
 
 /* A window is one token and the next. */
-enum { LEAST_TOKENS = 2, LOOK_WINDOWS = 64 };
+enum { LEAST_TOKENS = 2 };
 
 static size_t slice_of(const ef_run *run, size_t tokens) {
   return (size_t)((double)tokens * run->deck->federation.validation_share);
@@ -48,5 +48,5 @@ ef_recipe ef_local_recipe(const ef_deck *d, double lr, const ef_stream *slice) {
                      .holdout = slice,
                      .look_every = (size_t)d->federation.eval_every,
                      .patience = (size_t)d->federation.patience,
-                     .look_windows = LOOK_WINDOWS};
+                     .look_windows = EF_LOCAL_LOOK};
 }

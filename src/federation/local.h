@@ -6,6 +6,9 @@
 #include "federation/population.h"
 #include "train/trainer.h"
 
+/* Most windows of the slice that early stopping looks at. */
+enum { EF_LOCAL_LOOK = 64 };
+
 typedef struct ef_local_text {
   ef_stream all, train, slice; /* train and slice borrow from all */
 } ef_local_text;

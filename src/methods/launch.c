@@ -257,7 +257,7 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch) {
   EF_TRY(open_run(par, launch, &run));
   ef_status status = ef_checkpoint_newest(&run, newest, sizeof newest);
   if (status == EF_OK) status = ef_agree(par, ef_par_root(par) ? keep_deck(launch) : EF_OK);
-  if (status == EF_OK) status = ef_plan_note(&run, launch->method);
+  if (status == EF_OK) status = ef_plan_note(&run, launch->method, !launch->resume);
   if (status == EF_OK) status = run_method(&run, launch);
   if (status == EF_STOPPED) status = finish_stop(&run);
   if (status == EF_NUMBERS) status = finish_numbers(&run);

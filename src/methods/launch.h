@@ -25,5 +25,5 @@ ef_status ef_launch_run(ef_par *par, const ef_launch *launch);
  * Collective. */
 ef_status ef_launch_plan(ef_par *par, const ef_launch *launch);
 
-/* The plan itself, on this rank alone, of launch->layout. Local. */
-ef_status ef_launch_plan_make(const ef_launch *launch, ef_plan *plan);
+/* The plan itself, on this rank alone, of launch->layout; `timed`: with its seconds. Local. */
+ef_status ef_launch_plan_make(const ef_launch *launch, bool timed, ef_plan *plan);

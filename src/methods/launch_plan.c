@@ -40,21 +40,22 @@ done:
   return status;
 }
 
-static ef_status plan_in(const ef_launch *launch, const char *folder, ef_plan *plan) {
+static ef_status plan_in(const ef_launch *launch, const char *folder, bool timed, ef_plan *plan) {
   ef_par alone = ef_par_alone();
   ef_run run = {0};
   EF_TRY(borrow_text(launch->folder, folder));
   EF_TRY(ef_launch_prepare(&alone, launch->deck, folder));
   EF_TRY(ef_run_open(&alone, launch->deck, folder, &run));
   ef_status status = ef_plan_make(&run, launch->method, launch->layout, plan);
+  if (status == EF_OK && timed) status = ef_plan_time(&run, launch->method, plan);
   ef_run_close(&run);
   return status;
 }
 
-ef_status ef_launch_plan_make(const ef_launch *launch, ef_plan *plan) {
+ef_status ef_launch_plan_make(const ef_launch *launch, bool timed, ef_plan *plan) {
   char folder[FOLDER_BYTES];
   EF_TRY(make_folder(folder, sizeof folder));
-  ef_status status = plan_in(launch, folder, plan);
+  ef_status status = plan_in(launch, folder, timed, plan);
   ef_folder_remove(folder);
   return status;
 }
@@ -63,7 +64,7 @@ static ef_status plan_root(const ef_launch *launch, ef_layout here) {
   ef_launch whole = *launch;
   ef_plan plan;
   if (whole.layout.ranks == 0) whole.layout = here;
-  EF_TRY(ef_launch_plan_make(&whole, &plan));
+  EF_TRY(ef_launch_plan_make(&whole, true, &plan));
   ef_plan_print(&plan, launch->json, stdout);
   return EF_OK;
 }

@@ -3,9 +3,12 @@
 #include "base/clock.h"
 #include "methods/plan_internal.h"
 #include "methods/plan_memory.h"
+#include "methods/plan_speed.h"
 #include "rivals/pruned.h"
 #include "train/events.h"
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 /* Resident bytes of this process now; its highest so far where the system does not tell. */
@@ -41,6 +44,31 @@ static ef_status plan_peak(const ef_planner *p, ef_plan *plan) {
 
 /* ---- the plan ------------------------------------------------------------------------------------------ */
 
+static ef_status add_spans(const ef_planner *p, ef_plan *plan) {
+  for (const ef_plan_phase *phase = ef_plan_phases; phase->name; phase++) {
+    double before = plan->flops;
+    if (!ef_plan_has(p, phase)) continue;
+    EF_TRY(
+        EF_CHECK(plan->span_count < EF_PLAN_SPANS, EF_FAULT, "a plan of more than %d phases", EF_PLAN_SPANS));
+    phase->work(p, plan);
+    plan->spans[plan->span_count++] = (ef_plan_span){.name = phase->name,
+                                                     .events = phase->events ? phase->events : phase->name,
+                                                     .flops = plan->flops - before};
+  }
+  return EF_OK;
+}
+
+static ef_status fill(const ef_planner *p, ef_plan *plan) {
+  *plan = (ef_plan){.params = ef_dims_params(&p->global),
+                    .active_params = ef_dims_active_params(&p->global),
+                    .seconds = NAN};
+  EF_TRY(add_spans(p, plan));
+  EF_TRY(ef_plan_device_bytes(p, &plan->device_bytes));
+  return plan_peak(p, plan);
+}
+
+ef_layout ef_layout_of(const ef_par *par) { return (ef_layout){par->size, par->nodes.count}; }
+
 /* What would be refused only after hours. */
 static ef_status check(const ef_planner *p) {
   for (const ef_plan_phase *phase = ef_plan_phases; phase->name; phase++) {
@@ -49,31 +77,58 @@ static ef_status check(const ef_planner *p) {
   return EF_OK;
 }
 
-static ef_status fill(ef_planner *p, ef_plan *plan) {
-  EF_TRY(ef_global_dims(p->run, &p->global, &p->base));
-  EF_TRY(check(p));
-  EF_TRY(ef_pruned_dims(&p->global, ef_plan_held(p), &p->local));
-  *plan = (ef_plan){.params = ef_dims_params(&p->global), .active_params = ef_dims_active_params(&p->global)};
-  for (const ef_plan_phase *phase = ef_plan_phases; phase->name; phase++) {
-    if (ef_plan_has(p, phase)) phase->work(p, plan);
-  }
-  EF_TRY(ef_plan_device_bytes(p, &plan->device_bytes));
-  return plan_peak(p, plan);
+static ef_status open_planner(const ef_run *run, const ef_method *method, ef_layout layout,
+                              ef_population *population, ef_planner *p) {
+  *p = (ef_planner){.run = run,
+                    .deck = run->deck,
+                    .method = method,
+                    .population = population,
+                    .ranks = layout.ranks,
+                    .peers = (layout.ranks + layout.nodes - 1) / layout.nodes - 1};
+  EF_TRY(ef_population_make(run, population));
+  ef_status status = ef_global_dims(run, &p->global, &p->base);
+  if (status == EF_OK) status = check(p);
+  if (status == EF_OK) status = ef_pruned_dims(&p->global, ef_plan_held(p), &p->local);
+  if (status != EF_OK) ef_population_free(population);
+  return status;
 }
-
-ef_layout ef_layout_of(const ef_par *par) { return (ef_layout){par->size, par->nodes.count}; }
 
 ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan) {
   ef_population population = {0};
-  ef_planner planner = {.run = run,
-                        .deck = run->deck,
-                        .method = method,
-                        .population = &population,
-                        .ranks = layout.ranks,
-                        .peers = (layout.ranks + layout.nodes - 1) / layout.nodes - 1};
-  EF_TRY(ef_population_make(run, &population));
+  ef_planner planner;
+  EF_TRY(open_planner(run, method, layout, &population, &planner));
   ef_status status = fill(&planner, plan);
   plan->layout = layout;
+  ef_population_free(&population);
+  return status;
+}
+
+/* ---- time --------------------------------------------------------------------------------------------- */
+
+static ef_status add_seconds(const ef_planner *p, ef_plan *plan) {
+  size_t i = 0;
+  plan->seconds = 0.0;
+  for (const ef_plan_phase *phase = ef_plan_phases; phase->name; phase++) {
+    if (!ef_plan_has(p, phase)) continue;
+    ef_plan_span *span = &plan->spans[i++];
+    if (phase->time) EF_TRY(phase->time(p, &span->seconds));
+    plan->seconds += span->seconds;
+  }
+  return EF_OK;
+}
+
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, ef_plan *plan) {
+  ef_population population = {0};
+  ef_planner planner;
+  ef_speeds speeds = {0};
+  ef_status status = open_planner(run, method, plan->layout, &population, &planner);
+  EF_TRY(ef_agree(run->par, status));
+  EF_GO(ef_speeds_measure(&planner, &speeds));
+  ef_speeds_spread(&planner, &speeds);
+  planner.speeds = &speeds;
+  status = add_seconds(&planner, plan);
+done:
+  ef_speeds_free(&speeds);
   ef_population_free(&population);
   return status;
 }
@@ -81,16 +136,41 @@ ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout lay
 /* ef_plan_place in files. */
 static const char *const place_names[] = {"root", "owner", "all"};
 
-static ef_status note(const ef_run *run, const ef_method *method) {
-  ef_plan plan;
-  EF_TRY(ef_plan_make(run, method, ef_layout_of(run->par), &plan));
-  return ef_event(run, "plan",
-                  "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", \"peak_place\": \"%s\"",
-                  run->par->size, plan.peak_bytes, plan.peak_phase, place_names[plan.peak_place]);
+static void print_spans(const ef_plan *plan, FILE *out) {
+  for (size_t i = 0; i < plan->span_count; i++) {
+    const ef_plan_span *s = &plan->spans[i];
+    fprintf(out, "%s{\"name\": \"%s\", \"events\": \"%s\", \"flops\": %.6g, \"seconds\": %.6g}",
+            i ? ", " : "", s->name, s->events, s->flops, s->seconds);
+  }
 }
 
-ef_status ef_plan_note(const ef_run *run, const ef_method *method) {
-  return ef_agree(run->par, ef_par_root(run->par) ? note(run, method) : EF_OK);
+/* The spans as the inside of a JSON array, owned by the caller; empty if no time was planned. */
+static ef_status spans_text(const ef_plan *plan, char **text) {
+  size_t bytes;
+  FILE *out = open_memstream(text, &bytes);
+  EF_TRY(EF_CHECK(out, EF_MACHINE, "out of memory: a plan"));
+  if (isfinite(plan->seconds)) print_spans(plan, out);
+  return EF_CHECK(fclose(out) == 0, EF_MACHINE, "out of memory: a plan");
+}
+
+static ef_status note(const ef_run *run, const ef_plan *plan) {
+  char *spans = NULL;
+  ef_status status = spans_text(plan, &spans);
+  if (status == EF_OK)
+    status =
+        ef_event(run, "plan",
+                 "\"ranks\": %d, \"peak_bytes\": %zu, \"peak_phase\": \"%s\", \"peak_place\": \"%s\", "
+                 "\"phases\": [%s]",
+                 run->par->size, plan->peak_bytes, plan->peak_phase, place_names[plan->peak_place], spans);
+  free(spans);
+  return status;
+}
+
+ef_status ef_plan_note(const ef_run *run, const ef_method *method, bool first) {
+  ef_plan plan = {.layout = ef_layout_of(run->par)};
+  EF_TRY(ef_agree(run->par, ef_plan_make(run, method, plan.layout, &plan)));
+  if (first) EF_TRY(ef_plan_time(run, method, &plan));
+  return ef_agree(run->par, ef_par_root(run->par) ? note(run, &plan) : EF_OK);
 }
 
 /* ---- printing ----------------------------------------------------------------------------------------- */
@@ -104,11 +184,37 @@ static void print_json(const ef_plan *p, FILE *out) {
       "\"device_bytes\": %zu, \"upload_bytes\": %llu, \"download_bytes\": %llu, \"checkpoint_bytes\": %zu, "
       "\"part_bytes\": %zu, "
       "\"total_steps\": %zu, \"sequential_steps\": %zu, \"device_tokens\": %.0f, \"server_tokens\": %.0f, "
-      "\"flops\": %.6g}\n",
+      "\"flops\": %.6g, \"seconds\": ",
       p->layout.ranks, p->layout.nodes, p->params, p->active_params, p->peak_bytes, p->peak_phase,
       place_names[p->peak_place], p->start_bytes, p->device_bytes, (unsigned long long)p->upload_bytes,
       (unsigned long long)p->download_bytes, p->checkpoint_bytes, p->part_bytes, p->total_steps,
       p->sequential_steps, p->device_tokens, p->server_tokens, p->flops);
+  fprintf(out, isfinite(p->seconds) ? "%.6g, \"phases\": [" : "null, \"phases\": [", p->seconds);
+  if (isfinite(p->seconds)) print_spans(p, out);
+  fputs("]}\n", out);
+}
+
+/* "1 h 05 min", "12.5 s". */
+static const char *duration(double seconds, char text[32]) {
+  double minutes = floor(seconds / 60.0 + 0.5);
+  if (seconds < 90.0)
+    snprintf(text, 32, "%.3g s", seconds);
+  else if (minutes < 90.0)
+    snprintf(text, 32, "%.0f min", minutes);
+  else
+    snprintf(text, 32, "%.0f h %02.0f min", floor(minutes / 60.0), fmod(minutes, 60.0));
+  return text;
+}
+
+static void print_time(const ef_plan *p, FILE *out) {
+  char text[32];
+  if (!isfinite(p->seconds)) return;
+  fprintf(out, "time             %s at most, early stopping, files and the market aside\n",
+          duration(p->seconds, text));
+  for (size_t i = 0; i < p->span_count; i++) {
+    const ef_plan_span *s = &p->spans[i];
+    if (s->seconds > 0.0) fprintf(out, "                 %-20s %s\n", s->name, duration(s->seconds, text));
+  }
 }
 
 void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
@@ -135,4 +241,5 @@ void ef_plan_print(const ef_plan *p, bool json, FILE *out) {
           p->sequential_steps, p->server_tokens);
   fprintf(out, "devices          %.0f tokens at most\n", p->device_tokens);
   fprintf(out, "work             %.3g FLOP at most, evaluation aside\n", p->flops);
+  print_time(p, out);
 }

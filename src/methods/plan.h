@@ -17,6 +17,14 @@ typedef struct ef_layout {
 
 ef_layout ef_layout_of(const ef_par *par); /* of this launch. Local. */
 
+/* A phase of the run. */
+typedef struct ef_plan_span {
+  const char *name, *events; /* literals; events: its names in the run log (plan_internal.h) */
+  double flops, seconds;     /* at most; seconds of the slowest rank, 0 where they are next to none */
+} ef_plan_span;
+
+enum { EF_PLAN_SPANS = 16 };
+
 typedef struct ef_plan {
   ef_layout layout;             /* that it was made for */
   size_t params, active_params; /* of the global MoE */
@@ -35,15 +43,24 @@ typedef struct ef_plan {
   double device_tokens, server_tokens;
   /* Of everything, by the rules of the phases' events: pretraining, teachers, logits and the control too. */
   double flops;
+  ef_plan_span spans[EF_PLAN_SPANS];
+  size_t span_count;
+  double seconds; /* of all spans; NAN: ef_plan_time was not called */
 } ef_plan;
 
 /* Of `method` on these ranks. Made when the run was opened and nothing else was done: what is resident then
  * is taken as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
 ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan);
 
-/* Makes the plan and notes its peak in the run log (event "plan"), where the report finds it. Called when the
- * run was opened; errors as above. Collective. */
-ef_status ef_plan_note(const ef_run *run, const ef_method *method);
+/* Adds the seconds of a run with the plan's layout: trains and reads every model for some steps here and
+ * multiplies. Where the layout is that of this launch the exchange is in the measurement. EF_MACHINE.
+ * Collective over run->par. */
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, ef_plan *plan);
+
+/* Makes the plan and notes its peak and, if it is the first start of the run, its seconds in the run log
+ * (event "plan"), where the report finds them. Called when the run was opened; errors as above. Collective.
+ */
+ef_status ef_plan_note(const ef_run *run, const ef_method *method, bool first);
 
 /* Prints the plan for people, or as one JSON object. */
 void ef_plan_print(const ef_plan *plan, bool json, FILE *out);

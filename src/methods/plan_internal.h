@@ -5,6 +5,20 @@
 
 #include "methods/plan.h"
 
+/* Seconds of a training step of a model, on the deck's batch for it, and of the forward pass of one window
+ * among eval.batch. */
+typedef struct ef_rate {
+  double step, window;
+} ef_rate;
+
+/* What was measured (plan_speed.h), or made of that for another layout. */
+typedef struct ef_speeds {
+  int ranks;           /* that they are of */
+  ef_rate *family;     /* (entries) owned; 0 where the method has no models of their own */
+  ef_rate base, local; /* as in ef_planner; local: 0 where no device has a global model */
+  ef_rate shared; /* of the global model, its experts spread over all ranks: tune.batch; a window of many */
+} ef_speeds;
+
 typedef struct ef_planner {
   const ef_run *run;
   const ef_deck *deck;
@@ -12,6 +26,7 @@ typedef struct ef_planner {
   const ef_population *population;
   ef_dims global, base, local; /* local: of a device's global model; global, where no device has one */
   int ranks, peers;            /* of the run; other ranks on a node */
+  const ef_speeds *speeds;     /* borrowed, of these ranks; NULL: no time is planned */
 } ef_planner;
 
 /* A phase of a run. NULL: nothing to be refused, no work. */
@@ -25,6 +40,10 @@ typedef struct ef_plan_phase {
                                                                     not run */
   ef_plan_place place;
   bool together; /* all ranks write a file through MPI-IO in it */
+  ef_status (*time)(const ef_planner *planner,
+                    double *seconds); /* of the slowest rank, by the speeds; left alone
+                                         if there is nothing to do. NULL: next to none */
+  const char *events; /* names of this phase in the run log, '|' between, a '*' for any end; NULL: its name */
 } ef_plan_phase;
 
 /* All phases in the order of a run, ended by a NULL name; whether a method has one. Pure. */
@@ -39,6 +58,8 @@ bool ef_plan_copies(const ef_planner *planner);
 bool ef_plan_control(const ef_planner *planner);
 /* True if tuning has teachers (fusion/mentors.h). Pure. */
 bool ef_plan_mentors(const ef_planner *planner);
+/* Rounds in which devices upload: of a fusion; others train their devices once. Pure. */
+size_t ef_plan_upload_rounds(const ef_planner *planner);
 /* Tokens of all generated text; 0: none is made. Pure. */
 size_t ef_plan_generated(const ef_planner *planner);
 /* Routed experts of a layer on a device that trains global models. Pure. */
@@ -86,6 +107,23 @@ ef_status ef_plan_tuning_memory(const ef_planner *planner, size_t *bytes);
 
 /* Counted peak of the largest device, as the device itself counts it; 0: no device trains. */
 ef_status ef_plan_device_bytes(const ef_planner *planner, size_t *bytes);
+
+/* ---- time (plan_time.c): EF_MACHINE. Local. -------------------------------------------------------------
+ */
+
+ef_status ef_plan_families_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_devices_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_proxies_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_start_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_distil_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_control_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_answers_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_server_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_rounds_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_average_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_logits_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_transfer_time(const ef_planner *planner, double *seconds);
+ef_status ef_plan_tuning_time(const ef_planner *planner, double *seconds);
 
 /* ---- blocks of memory ---------------------------------------------------------------------------------- */
 

@@ -64,28 +64,28 @@ static ef_status check_logits(const ef_planner *p) { return ef_transfer_check(p-
 
 /* ---- the phases ---------------------------------------------------------------------------------------- */
 
+/* Work, memory and time of a phase have its name. */
+#define COUNTS(phase) .work = ef_plan_##phase##_work, .memory = ef_plan_##phase##_memory
+#define TIMED(phase) COUNTS(phase), .time = ef_plan_##phase##_time
+
 const ef_plan_phase ef_plan_phases[] = {
-    {"family starts", EF_DOES_LOCAL, NULL, ef_plan_families_work, ef_plan_families_memory, EF_PLAN_OWNER,
-     false},
-    {"local training", EF_DOES_LOCAL, NULL, ef_plan_devices_work, ef_plan_devices_memory, EF_PLAN_OWNER,
-     false},
-    {"proxies", EF_DOES_FUSION, NULL, ef_plan_proxies_work, ef_plan_proxies_memory, EF_PLAN_ROOT, false},
-    {"base start", 0, NULL, ef_plan_start_work, ef_plan_start_memory, EF_PLAN_ROOT, false},
-    {"distillation", EF_DOES_FUSION, check_stages, ef_plan_distil_work, ef_plan_distil_memory, EF_PLAN_OWNER,
-     false},
-    {"merge of copies", 0, NULL, ef_plan_copies_work, ef_plan_copies_memory, EF_PLAN_ROOT, false},
-    {"public only", EF_DOES_CONTROL, NULL, ef_plan_control_work, ef_plan_control_memory, EF_PLAN_ALL, true},
-    {"merge", EF_DOES_FUSION, NULL, ef_plan_merge_work, ef_plan_merge_memory, EF_PLAN_ROOT, false},
-    {"teachers' answers", EF_DOES_MENTORS, NULL, ef_plan_answers_work, ef_plan_answers_memory, EF_PLAN_ALL,
-     false},
-    {"server", EF_DOES_SERVER, NULL, ef_plan_server_work, ef_plan_server_memory, EF_PLAN_ALL, true},
-    {"rounds", EF_DOES_ROUNDS, check_rounds, ef_plan_rounds_work, ef_plan_rounds_memory, EF_PLAN_OWNER,
-     false},
-    {"average", EF_DOES_ROUNDS, NULL, ef_plan_average_work, ef_plan_average_memory, EF_PLAN_ROOT, false},
-    {"logits", EF_DOES_LOGITS, check_logits, ef_plan_logits_work, ef_plan_logits_memory, EF_PLAN_ROOT, false},
-    {"transfer to devices", EF_DOES_LOGITS, NULL, ef_plan_transfer_work, ef_plan_transfer_memory,
-     EF_PLAN_OWNER, false},
-    {"tuning", 0, NULL, ef_plan_tuning_work, ef_plan_tuning_memory, EF_PLAN_ALL, true},
+    {"family starts", EF_DOES_LOCAL, TIMED(families), .place = EF_PLAN_OWNER},
+    {"local training", EF_DOES_LOCAL, TIMED(devices), .place = EF_PLAN_OWNER},
+    {"proxies", EF_DOES_FUSION, TIMED(proxies), .place = EF_PLAN_ROOT, .events = "proxies|generated text"},
+    {"base start", 0, TIMED(start), .place = EF_PLAN_ROOT},
+    {"distillation", EF_DOES_FUSION, TIMED(distil), .place = EF_PLAN_OWNER, .check = check_stages},
+    {"merge of copies", 0, COUNTS(copies), .place = EF_PLAN_ROOT},
+    {"public only", EF_DOES_CONTROL, TIMED(control), .place = EF_PLAN_ALL, .together = true},
+    {"merge", EF_DOES_FUSION, COUNTS(merge), .place = EF_PLAN_ROOT},
+    {"teachers' answers", EF_DOES_MENTORS, TIMED(answers), .place = EF_PLAN_ALL},
+    {"server", EF_DOES_SERVER, TIMED(server), .place = EF_PLAN_ALL, .together = true},
+    {"rounds", EF_DOES_ROUNDS, TIMED(rounds), .place = EF_PLAN_OWNER, .check = check_rounds,
+     .events = "round *"},
+    {"average", EF_DOES_ROUNDS, TIMED(average), .place = EF_PLAN_ROOT},
+    {"logits", EF_DOES_LOGITS, TIMED(logits), .place = EF_PLAN_ROOT, .check = check_logits,
+     .events = "server's logits|devices' logits"},
+    {"transfer to devices", EF_DOES_LOGITS, TIMED(transfer), .place = EF_PLAN_OWNER},
+    {"tuning", 0, TIMED(tuning), .place = EF_PLAN_ALL, .together = true, .events = "tuning|round"},
     {0},
 };
 

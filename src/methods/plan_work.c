@@ -44,14 +44,13 @@ void ef_plan_families_work(const ef_planner *p, ef_plan *plan) {
   }
 }
 
-/* Rounds of uploads are a fusion's; others train their devices once. */
-static size_t upload_rounds(const ef_planner *p) {
+size_t ef_plan_upload_rounds(const ef_planner *p) {
   return p->method->does & EF_DOES_FUSION ? (size_t)p->deck->federation.rounds : 1;
 }
 
 void ef_plan_devices_work(const ef_planner *p, ef_plan *plan) {
   const ef_deck *d = p->deck;
-  size_t rounds = upload_rounds(p), steps = rounds * (size_t)d->federation.steps;
+  size_t rounds = ef_plan_upload_rounds(p), steps = rounds * (size_t)d->federation.steps;
   for (size_t n = 0; n < p->population->devices; n++) {
     if (!ef_plan_trains(p, n)) continue;
     plan->part_bytes += rounds * model_part(ef_plan_dims(p, n));

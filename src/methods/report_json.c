@@ -2,6 +2,7 @@
 #include "methods/quality_json.h"
 #include "methods/report_effort.h"
 #include "methods/report_market.h"
+#include "methods/report_plan.h"
 #include "methods/report_rows.h"
 #include <jansson.h>
 #include <math.h>
@@ -154,9 +155,9 @@ static json_t *phases(const ef_report *r) {
 
 static json_t *plan_error(const ef_report *r) {
   double relative = (r->planned_bytes - r->measured_bytes) / r->measured_bytes;
-  return json_pack("{s:{s:o, s:o, s:o, s:i}}", "memory", "planned_bytes", bytes(r->planned_bytes),
+  return json_pack("{s:{s:o, s:o, s:o, s:i}, s:o}", "memory", "planned_bytes", bytes(r->planned_bytes),
                    "measured_bytes", bytes(r->measured_bytes), "relative", ef_number_json(relative), "rank",
-                   r->outcome->peak_rank);
+                   r->outcome->peak_rank, "time", ef_report_plan_json(r));
 }
 
 static json_t *text(const ef_report *r) {

@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/sort.h"
-#include "methods/report_rows.h"
+#include "methods/report_plan.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +49,10 @@ static double number_of(const json_t *event, const char *key) {
 static ef_status add_event(ef_report *r, const json_t *event) {
   const char *kind = json_string_value(json_object_get(event, "event"));
   const char *name = json_string_value(json_object_get(event, "name"));
-  if (kind && strcmp(kind, "plan") == 0) r->planned_bytes = number_of(event, "peak_bytes");
+  if (kind && strcmp(kind, "plan") == 0) {
+    r->planned_bytes = number_of(event, "peak_bytes");
+    return ef_report_plan_read(r, event);
+  }
   if (!kind || !name || strcmp(kind, "phase") != 0) return EF_OK;
   ef_phase_total *phase;
   EF_TRY(find_or_add(r, name, &phase));
@@ -85,6 +88,7 @@ ef_status ef_report_log(ef_report *r) {
     json_decref(event);
   }
   ef_free(text);
+  ef_report_plan_compare(r);
   return status;
 }
 

@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "methods/report_effort.h"
 #include "methods/report_market.h"
+#include "methods/report_plan.h"
 #include "methods/report_rows.h"
 #include "methods/report_table.h"
 #include <math.h>
@@ -25,6 +26,14 @@ static void print_memory(const ef_report *r, FILE *out) {
             100.0 * (r->planned_bytes / r->measured_bytes - 1.0));
   }
   fputs(".\n\n", out);
+}
+
+static void print_time(const ef_report *r, FILE *out) {
+  double expected, measured;
+  ef_report_plan_total(r, &expected, &measured);
+  if (!isfinite(expected) || measured <= 0.0) return;
+  fprintf(out, "Time: measured %.1f s, planned for the work that was done %.1f s (off by %+.1f %%).\n\n",
+          measured, expected, 100.0 * (expected / measured - 1.0));
 }
 
 static void print_head(const ef_report *r, FILE *out) {
@@ -207,6 +216,7 @@ static ef_status print_phases(const ef_report *r, FILE *out) {
   fprintf(out, "SGEMM peak of one rank: %.1f GFLOP/s; the share is of that times %d.\n\n", r->sgemm_peak,
           r->run->par->size);
   print_memory(r, out);
+  print_time(r, out);
   return EF_OK;
 }
 

@@ -165,5 +165,6 @@ bool ef_report_bytes_agree(const ef_report *r) {
 void ef_report_free(ef_report *r) {
   ef_free(r->rows);
   ef_free(r->phases);
+  ef_free(r->planned);
   *r = (ef_report){0};
 }

@@ -25,6 +25,14 @@ typedef struct ef_phase_total {
   double compute_seconds, slowest_seconds, exchange_seconds, wait_seconds, exchange_bytes;
 } ef_phase_total;
 
+/* A phase as the first start of the run planned it (ef_plan_span). Against what the run did: the plan's
+ * seconds are scaled to the work that was done, so that early stopping is no error of it. */
+typedef struct ef_planned {
+  char name[48], events[64];
+  double flops, seconds;     /* by the plan, at most */
+  double expected, measured; /* seconds for the work done; seconds of the log */
+} ef_planned;
+
 /* All phases of one place, summed over all starts; NAN if the log has phases of no known place. */
 typedef struct ef_effort_total {
   double seconds, tokens, flops, steps;
@@ -52,6 +60,8 @@ typedef struct ef_report {
   size_t split_tokens[EF_SPLIT_COUNT];  /* tokens of public, private and validation text */
   double sgemm_peak;                    /* GFLOP/s of one rank */
   double planned_bytes, measured_bytes; /* resident peak of this start; NAN: not known */
+  ef_planned *planned;                  /* (planned_count) owned */
+  size_t planned_count;
   ef_verdict verdict;
   char identity[33]; /* of deck, seed and text */
 } ef_report;
@@ -72,8 +82,8 @@ ef_verdict ef_report_verdict(const char *method, double tuned, double public_onl
 ef_quality ef_report_pool(const ef_quality *by_domain, size_t domains);
 
 /* Reads metrics.jsonl: adds up the events "phase" by name, in order of first appearance, and by place; takes
- * the planned bytes of the last event "plan". Lines that are torn (a killed run) are passed over. EF_MACHINE.
- * Local. */
+ * the planned bytes of the last event "plan", the planned phases of the last one that has some. Lines that
+ * are torn (a killed run) are passed over. EF_MACHINE. Local. */
 ef_status ef_report_log(ef_report *report);
 
 /* GFLOP/s of a square product of side `n` with these kernels: median of 5. EF_MACHINE. Local. */

@@ -12,7 +12,7 @@ static ef_recipe recipe_of(const ef_run *run, const ef_start *start) {
                      .warmup = (size_t)d->federation.warmup,
                      .holdout = &run->holdout,
                      .look_every = (size_t)d->eval.look_every,
-                     .look_windows = 128};
+                     .look_windows = EF_PRETRAIN_LOOK};
 }
 
 static ef_status train(ef_run *run, const ef_part_key *key, ef_model *model, const ef_recipe *recipe,

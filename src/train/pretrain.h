@@ -6,6 +6,9 @@
 #include "train/trainer_file.h"
 #include "train/units.h"
 
+/* Most windows of the public holdout that selection looks at. */
+enum { EF_PRETRAIN_LOOK = 128 };
+
 typedef struct ef_start {
   const ef_dims *dims;
   size_t steps, context; /* optimiser steps; tokens of a window */

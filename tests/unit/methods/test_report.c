@@ -88,6 +88,7 @@ Test(report, every_key_has_its_type) {
               {"phases", JSON_ARRAY},
               {"market", JSON_NULL},
               {"plan_error.memory", JSON_OBJECT},
+              {"plan_error.time", JSON_OBJECT},
               {"rows", JSON_ARRAY},
               {"clusters", JSON_ARRAY},
               {"bases", JSON_ARRAY},
@@ -246,6 +247,7 @@ Test(report, what_is_no_number_is_null) {
   expect_null(report, "bases.1.loss");
   expect_real(report, "purity", 1.0);
   expect_null(report, "plan_error.memory.planned_bytes"); /* no plan in the log */
+  expect_null(report, "plan_error.time.relative");
   expect_text(report, "clusters.0.family", "llama");
   expect_text(report, "clusters.0.domain", "fin");
   expect_whole(report, "clusters.1.members.0", 1);
@@ -304,6 +306,36 @@ Test(report, phases_are_summed_over_starts) {
   expect_real(report, "phases.0.imbalance", 1.25);
   expect_null(report, "phases.1.tokens_per_s");
   expect_whole(report, "plan_error.memory.planned_bytes", 123456);
+  json_decref(report);
+  sample_free(&s);
+}
+
+/* Half of the planned work was done, in two starts: half of 8 seconds were to be expected of the training,
+ * all 2 of what has no work; what did not run is not compared. The plan of a second start has no phases. */
+Test(report, plan_of_time_is_that_of_the_work_done) {
+  sample s;
+  sample_make(&s, NULL);
+  write_log(&s,
+            "{\"event\": \"plan\", \"peak_bytes\": 1000, \"phases\": ["
+            "{\"name\": \"rounds\", \"events\": \"round *\", \"flops\": 4e9, \"seconds\": 8}, "
+            "{\"name\": \"logits\", \"events\": \"server's|devices' logits\", \"flops\": 0, \"seconds\": 2}, "
+            "{\"name\": \"tuning\", \"events\": \"tuning\", \"flops\": 1e9, \"seconds\": 100}]}\n"
+            "{\"event\": \"phase\", \"name\": \"round 1\", \"seconds\": 2, \"flops\": 1.5e9}\n"
+            "{\"event\": \"plan\", \"peak_bytes\": 1000, \"phases\": []}\n"
+            "{\"event\": \"phase\", \"name\": \"round 2\", \"seconds\": 1, \"flops\": 0.5e9}\n"
+            "{\"event\": \"phase\", \"name\": \"devices' logits\", \"seconds\": 1, \"flops\": 1}\n"
+            "{\"event\": \"phase\", \"name\": \"devices\", \"seconds\": 50, \"flops\": 1}\n");
+  json_t *report = write_sample(&s);
+  expect_real(report, "plan_error.time.planned_seconds", 6.0);
+  expect_real(report, "plan_error.time.measured_seconds", 4.0);
+  expect_real(report, "plan_error.time.relative", 0.5);
+  cr_expect_eq(json_array_size(test_json_at(report, "plan_error.time.phases")), 2);
+  expect_text(report, "plan_error.time.phases.0.name", "rounds");
+  expect_real(report, "plan_error.time.phases.0.planned_seconds", 4.0);
+  expect_real(report, "plan_error.time.phases.0.measured_seconds", 3.0);
+  char *page = read_page(&s);
+  cr_expect(strstr(page, "planned for the work that was done 6.0 s (off by +50.0 %)"), "%s", page);
+  ef_free(page);
   json_decref(report);
   sample_free(&s);
 }
