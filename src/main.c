@@ -41,7 +41,9 @@ int main(int argc, char **argv) {
   if (ef_cli_stranded(argc, argv)) return ef_status_exit_code(EF_MACHINE);
   ef_stop_hold();
   ef_par par = {0};
+  ef_watch *watch = ef_cli_watch_start(argc, argv);
   ef_status status = ef_par_start(&argc, &argv, &par);
+  ef_watch_free(watch);
   if (status != EF_OK) {
     fprintf(stderr, "edgefuse: %s\n", ef_message());
     return ef_status_exit_code(status);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/status.h"
+#include "doctor/watch.h"
 #include "kernels/kernels.h"
 #include "par/par.h"
 #include <argp.h>
@@ -71,6 +72,9 @@ ef_status ef_cli_backend(const char *name, const ef_kernels **kernels);
 
 /* True if `doctor` has found, before MPI, that MPI cannot start, and has said so: EF_MACHINE. Local. */
 bool ef_cli_stranded(int argc, char **argv);
+/* Watches the start of MPI for `doctor` (doctor/start.h), until ef_watch_free; NULL for other commands.
+ * Local. */
+ef_watch *ef_cli_watch_start(int argc, char **argv);
 
 /* The commands, one file each. Collective: every rank calls the command. */
 ef_status ef_cli_prepare(ef_cli *cli, int argc, char **argv);

@@ -1,6 +1,7 @@
 #include "doctor/doctor.h"
 
 #include "cli/method.h"
+#include "doctor/start.h"
 #include <string.h>
 
 enum { KEY_OUT = 'o', KEY_DECK = 0x20001, KEY_METHOD, KEY_TIMEOUT };
@@ -69,9 +70,18 @@ ef_status ef_cli_doctor(ef_cli *cli, int argc, char **argv) {
   return status;
 }
 
-bool ef_cli_stranded(int argc, char **argv) {
-  if (argc < 2 || strcmp(argv[1], "doctor") != 0) return false;
+static bool is_doctor(int argc, char **argv) { return argc >= 2 && strcmp(argv[1], "doctor") == 0; }
+
+static bool wants_json(int argc, char **argv) {
   bool json = false;
   for (int i = 2; i < argc; i++) json = json || strcmp(argv[i], "--json") == 0;
-  return ef_doctor_stranded(json);
+  return json;
+}
+
+bool ef_cli_stranded(int argc, char **argv) {
+  return is_doctor(argc, argv) && ef_doctor_stranded(wants_json(argc, argv));
+}
+
+ef_watch *ef_cli_watch_start(int argc, char **argv) {
+  return is_doctor(argc, argv) ? ef_start_watch(wants_json(argc, argv)) : NULL;
 }

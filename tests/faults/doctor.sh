@@ -69,6 +69,14 @@ run env OPENBLAS_NUM_THREADS=many mpirun -n 2 "$program" doctor --out "$folder"
 ends 0
 says warn 'BLAS threads' 'OPENBLAS_NUM_THREADS=many is no number'
 
+# ---- ranks that do not find each other ------------------------------------------------------------------------
+
+began=$(date +%s)
+run env LD_PRELOAD="$preload" EDGEFUSE_FAULT=1:start:1:hang mpirun -n 2 "$program" doctor --out "$folder"
+ends 6 'checks failed: start of MPI'
+says fail 'start of MPI' 'MPI has not started after 20 s.*OMPI_MCA_btl_tcp_if_include'
+in_time 29
+
 # ---- a file system that hangs --------------------------------------------------------------------------------
 
 for what in 'collective 0' 'collective 1' 'fsync 0'; do

@@ -2,10 +2,10 @@
  *
  * EDGEFUSE_FAULT=RANK:CALL:NUMBER:ACTION; several with commas.
  *   CALL    step (a product of matrices, so any place of a training), write (to a regular file), rename (of a
- *           file onto its final name NAME.h5), collective (a collective write of MPI-IO), fsync
- *   NUMBER  from 1: the call of this kind at which it happens
- *   ACTION  kill (SIGKILL), half (half of the bytes are written, then SIGKILL), full (no space from this
- *           write on), late (a second of sleep), hang (for ever)
+ *           file onto its final name NAME.h5), collective (a collective write of MPI-IO), fsync, start (of
+ * MPI) NUMBER  from 1: the call of this kind at which it happens ACTION  kill (SIGKILL), half (half of the
+ * bytes are written, then SIGKILL), full (no space from this write on), late (a second of sleep), hang (for
+ * ever)
  *
  * EDGEFUSE_FAULT_COUNTS=FILE: FILE.RANK keeps the number of calls of each kind, also when the rank is killed.
  * EDGEFUSE_BLAS_THREADS: the threads that OpenBLAS seems to have.
@@ -27,8 +27,8 @@
 
 enum { LATE_S = 1, FOREVER_S = 600, MOST_FAULTS = 8 };
 
-typedef enum call { STEP, WRITE, RENAME, COLLECTIVE, FSYNC, CALLS } call;
-static const char *const call_names[CALLS] = {"step", "write", "rename", "collective", "fsync"};
+typedef enum call { STEP, WRITE, RENAME, COLLECTIVE, FSYNC, START, CALLS } call;
+static const char *const call_names[CALLS] = {"step", "write", "rename", "collective", "fsync", "start"};
 
 typedef struct fault {
   call call;
@@ -163,6 +163,11 @@ int rename(const char *from, const char *to) {
   size_t n = strlen(to);
   if (n > 3 && strcmp(to + n - 3, ".h5") == 0) happens(RENAME);
   return (int)syscall(SYS_rename, from, to);
+}
+
+int MPI_Init(int *argc, char ***argv) {
+  happens(START);
+  return PMPI_Init(argc, argv);
 }
 
 /* ---- computation --------------------------------------------------------------------------------------- */
