@@ -17,6 +17,8 @@ enum {
   KEY_METHOD,
   KEY_RANKS,
   KEY_NODES,
+  KEY_LATENCY,
+  KEY_BANDWIDTH,
   MOST_ROUNDS = 1000000,
   MOST_RANKS = 10000000
 };
@@ -30,6 +32,8 @@ typedef struct plan_arguments {
   const char *only_paper; /* the last option that belongs to --paper */
   double bytes;
   int64_t rounds, experts, ranks, nodes; /* ranks 0: as many as there are */
+  ef_network network;
+  const char *only_nodes; /* the last option that needs several nodes */
 } plan_arguments;
 
 static const struct argp_option options[] = {
@@ -38,6 +42,8 @@ static const struct argp_option options[] = {
     {"method", KEY_METHOD, "NAME", 0, "federated method (default: deepfusion)", 0},
     {"ranks", KEY_RANKS, "N", 0, "of the run (default: those of this launch)", 0},
     {"nodes", KEY_NODES, "M", 0, "with --ranks: that they fill evenly (default 1)", 0},
+    {"latency", KEY_LATENCY, "S", 0, "with --nodes: of a message between nodes (default 2e-6 s)", 0},
+    {"bandwidth", KEY_BANDWIDTH, "B/S", 0, "with --nodes: of a node (default 12.5e9 bytes a second)", 0},
     {"paper", KEY_PAPER, NULL, 0, "no deck: the setting of the DeepFusion paper beside its figures 7 and 8",
      0},
     {"bytes", KEY_BYTES, "B", 0, "with --paper: bytes per number (default 2: bfloat16; NF4 is 0.5)", 0},
@@ -74,6 +80,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
   }
   if (key == KEY_RANKS) return ef_cli_int("--ranks", value, 1, MOST_RANKS, &a->ranks);
   if (key == KEY_NODES) return ef_cli_int("--nodes", value, 1, MOST_RANKS, &a->nodes);
+  if (key == KEY_LATENCY || key == KEY_BANDWIDTH)
+    a->only_nodes = key == KEY_LATENCY ? "--latency" : "--bandwidth";
+  if (key == KEY_LATENCY) return ef_cli_real("--latency", value, 0.0, 1.0, &a->network.latency);
+  if (key == KEY_BANDWIDTH) return ef_cli_real("--bandwidth", value, 1.0, 1e15, &a->network.bandwidth);
   if (key == KEY_PAPER) {
     a->paper = true;
     return 0;
@@ -102,6 +112,7 @@ static ef_status plan_deck(ef_cli *cli, const plan_arguments *a) {
                         .method = method,
                         .folder = out,
                         .layout = {(int)a->ranks, a->nodes ? (int)a->nodes : 1},
+                        .network = &a->network,
                         .json = cli->json};
     status = ef_launch_plan(cli->par, &launch);
   }
@@ -123,11 +134,16 @@ static ef_status plan_paper(const ef_cli *cli, const plan_arguments *a) {
 }
 
 /* Options that would have no effect are refused. */
+static ef_status check_layout(const plan_arguments *a) {
+  EF_TRY(EF_CHECK(a->nodes <= a->ranks, EF_USAGE, "plan: --nodes %lld wants --ranks of as many or more",
+                  (long long)a->nodes));
+  return EF_CHECK(!a->only_nodes || a->nodes > 1, EF_USAGE, "plan: %s wants --nodes of two or more",
+                  a->only_nodes);
+}
+
 static ef_status check(const ef_cli *cli, const plan_arguments *a) {
-  bool spread = a->nodes <= a->ranks;
+  EF_TRY(check_layout(a));
   if (!a->paper) {
-    EF_TRY(EF_CHECK(spread, EF_USAGE, "plan: --nodes %lld wants --ranks of as many or more",
-                    (long long)a->nodes));
     EF_TRY(EF_CHECK(!a->only_paper, EF_USAGE, "plan: %s goes with --paper", a->only_paper));
     return ef_cli_arguments(cli, "plan", 1, 1, "DECK or --paper");
   }
@@ -139,8 +155,10 @@ static ef_status check(const ef_cli *cli, const plan_arguments *a) {
 
 ef_status ef_cli_plan(ef_cli *cli, int argc, char **argv) {
   ef_paper_settings usual = ef_paper_defaults();
-  plan_arguments a = {
-      .bytes = usual.bytes, .rounds = (int64_t)usual.rounds, .experts = (int64_t)usual.experts};
+  plan_arguments a = {.network = EF_PLAN_NETWORK,
+                      .bytes = usual.bytes,
+                      .rounds = (int64_t)usual.rounds,
+                      .experts = (int64_t)usual.experts};
   bool help;
   EF_TRY(ef_cli_parse(cli, &argp, argc, argv, &a, &help));
   if (help) return EF_OK;

@@ -84,6 +84,7 @@ static ef_status open_planner(const ef_run *run, const ef_method *method, ef_lay
                     .method = method,
                     .population = population,
                     .ranks = layout.ranks,
+                    .nodes = layout.nodes,
                     .peers = (layout.ranks + layout.nodes - 1) / layout.nodes - 1};
   EF_TRY(ef_population_make(run, population));
   ef_status status = ef_global_dims(run, &p->global, &p->base);
@@ -117,14 +118,17 @@ static ef_status add_seconds(const ef_planner *p, ef_plan *plan) {
   return EF_OK;
 }
 
-ef_status ef_plan_time(const ef_run *run, const ef_method *method, ef_plan *plan) {
+const ef_network EF_PLAN_NETWORK = {
+    .latency = 2e-6, .bandwidth = 12.5e9, .node_latency = 5e-7, .node_bandwidth = 5e9, .overhead = 5e-7};
+
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_network *network, ef_plan *plan) {
   ef_population population = {0};
   ef_planner planner;
   ef_speeds speeds = {0};
   ef_status status = open_planner(run, method, plan->layout, &population, &planner);
   EF_TRY(ef_agree(run->par, status));
   EF_GO(ef_speeds_measure(&planner, &speeds));
-  ef_speeds_spread(&planner, &speeds);
+  EF_GO(ef_agree(run->par, ef_speeds_spread(&planner, network, &speeds)));
   planner.speeds = &speeds;
   status = add_seconds(&planner, plan);
 done:
@@ -169,7 +173,7 @@ static ef_status note(const ef_run *run, const ef_plan *plan) {
 ef_status ef_plan_note(const ef_run *run, const ef_method *method, bool first) {
   ef_plan plan = {.layout = ef_layout_of(run->par)};
   EF_TRY(ef_agree(run->par, ef_plan_make(run, method, plan.layout, &plan)));
-  if (first) EF_TRY(ef_plan_time(run, method, &plan));
+  if (first) EF_TRY(ef_plan_time(run, method, &EF_PLAN_NETWORK, &plan));
   return ef_agree(run->par, ef_par_root(run->par) ? note(run, &plan) : EF_OK);
 }
 
@@ -194,13 +198,13 @@ static void print_json(const ef_plan *p, FILE *out) {
   fputs("]}\n", out);
 }
 
-/* "1 h 05 min", "12.5 s". */
+/* "12.5 s", "7.4 min", "1 h 05 min". */
 static const char *duration(double seconds, char text[32]) {
   double minutes = floor(seconds / 60.0 + 0.5);
   if (seconds < 90.0)
     snprintf(text, 32, "%.3g s", seconds);
   else if (minutes < 90.0)
-    snprintf(text, 32, "%.0f min", minutes);
+    snprintf(text, 32, "%.*f min", minutes < 10.0 ? 1 : 0, seconds / 60.0);
   else
     snprintf(text, 32, "%.0f h %02.0f min", floor(minutes / 60.0), fmod(minutes, 60.0));
   return text;

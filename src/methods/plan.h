@@ -4,6 +4,7 @@
 #pragma once
 
 #include "methods/methods.h"
+#include "train/step_time.h"
 #include <stdio.h>
 
 /* Which ranks take a phase's memory: the root, the one that owns the largest unit (ef_balance deals them), or
@@ -52,10 +53,15 @@ typedef struct ef_plan {
  * is taken as it is. EF_DECK, EF_INPUT: what the run would refuse. Local. */
 ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout layout, ef_plan *plan);
 
+/* A network that plans take for one that nobody has measured, of the order of 100 Gbit/s between nodes and of
+ * shared memory within. */
+extern const ef_network EF_PLAN_NETWORK;
+
 /* Adds the seconds of a run with the plan's layout: trains and reads every model for some steps here and
- * multiplies. Where the layout is that of this launch the exchange is in the measurement. EF_MACHINE.
- * Collective over run->par. */
-ef_status ef_plan_time(const ef_run *run, const ef_method *method, ef_plan *plan);
+ * multiplies. Where the layout is that of this launch the exchange is in the measurement; otherwise it is
+ * that of train/step_time.h over `network`, and one rank must measure. EF_MACHINE. Collective over run->par.
+ */
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_network *network, ef_plan *plan);
 
 /* Makes the plan and notes its peak and, if it is the first start of the run, its seconds in the run log
  * (event "plan"), where the report finds them. Called when the run was opened; errors as above. Collective.

@@ -17,6 +17,7 @@ typedef struct ef_speeds {
   ef_rate *family;     /* (entries) owned; 0 where the method has no models of their own */
   ef_rate base, local; /* as in ef_planner; local: 0 where no device has a global model */
   ef_rate shared; /* of the global model, its experts spread over all ranks: tune.batch; a window of many */
+  double adam;    /* seconds of AdamW by the float */
 } ef_speeds;
 
 typedef struct ef_planner {
@@ -25,7 +26,7 @@ typedef struct ef_planner {
   const ef_method *method;
   const ef_population *population;
   ef_dims global, base, local; /* local: of a device's global model; global, where no device has one */
-  int ranks, peers;            /* of the run; other ranks on a node */
+  int ranks, nodes, peers;     /* of the run; other ranks on a node */
   const ef_speeds *speeds;     /* borrowed, of these ranks; NULL: no time is planned */
 } ef_planner;
 

@@ -180,6 +180,37 @@ done:
   return status;
 }
 
+/* ---- the optimiser ------------------------------------------------------------------------------------- */
+
+typedef struct optimiser {
+  const ef_kernels *k;
+  size_t n;
+  float *p, *g, *m, *v; /* (n) */
+} optimiser;
+
+static ef_status adam_step(void *ctx, size_t step) {
+  const optimiser *o = ctx;
+  const ef_adamw adamw = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .grad_scale = 1.0f, .step = step + 1};
+  o->k->adamw(&adamw, o->n, o->p, o->g, o->m, o->v);
+  return EF_OK;
+}
+
+static ef_status time_adam(const ef_run *run, size_t n, double *seconds) {
+  optimiser o = {.k = run->kernels, .n = n};
+  float *block = NULL;
+  ef_status status = EF_NEW(block, 4 * n);
+  EF_GO(ef_agree(run->par, status));
+  o.p = block;
+  o.g = block + n;
+  o.m = block + 2 * n;
+  o.v = block + 3 * n;
+  EF_GO(time_steps(run, adam_step, &o, seconds));
+  *seconds /= (double)n;
+done:
+  ef_free(block);
+  return status;
+}
+
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
 static ef_status measure(const ef_planner *p, ef_speeds *speeds) {
@@ -191,6 +222,7 @@ static ef_status measure(const ef_planner *p, ef_speeds *speeds) {
   }
   EF_TRY(time_model(run, &p->base, global, &speeds->base));
   if (p->method->does & EF_DOES_ROUNDS) EF_TRY(time_model(run, &p->local, global, &speeds->local));
+  EF_TRY(time_adam(run, ef_dims_params(&p->global), &speeds->adam));
   return time_shared(run, &p->global, &speeds->shared);
 }
 
@@ -214,21 +246,36 @@ static double crowd(int per_node) {
   return cores > 0.0 && per_node > cores ? per_node / cores : 1.0;
 }
 
-/* Micro-batches that a rank of so many runs one after the other. */
-static size_t slots(const ef_planner *p, int ranks) {
-  size_t M = (size_t)(p->deck->tune.batch / p->deck->tune.micro_batch);
-  return (M + (size_t)ranks - 1) / (size_t)ranks;
+/* A sum moves three numbers where AdamW moves seven. */
+static const double SUM_BY_ADAM = 3.0 / 7.0;
+
+static ef_status spread_step(const ef_planner *p, const ef_network *network, double wait, ef_speeds *s) {
+  const ef_deck *d = p->deck;
+  const ef_step_shape shape = {.B = (size_t)d->tune.micro_batch,
+                               .T = (size_t)d->global.context,
+                               .M = (size_t)(d->tune.batch / d->tune.micro_batch),
+                               .train_experts = true};
+  ef_table table;
+  EF_TRY(ef_table_build(&p->global, 0, ef_dims_held(&p->global), &table));
+  double micro = (s->shared.step - s->adam * (double)table.floats) / (double)shape.M;
+  const ef_step_work work = {.micro = wait * (micro > 0.0 ? micro : 0.0),
+                             .adam = wait * s->adam,
+                             .sum = wait * SUM_BY_ADAM * s->adam};
+  s->shared.step = ef_step_time_of(&p->global, &table, &shape, p->ranks, p->nodes, network, &work).seconds;
+  ef_table_free(&table);
+  return EF_OK;
 }
 
-void ef_speeds_spread(const ef_planner *p, ef_speeds *s) {
-  if (p->ranks == s->ranks) return;
+ef_status ef_speeds_spread(const ef_planner *p, const ef_network *network, ef_speeds *s) {
+  if (p->ranks == s->ranks) return EF_OK;
   double wait = crowd(p->peers + 1);
+  EF_TRY(spread_step(p, network, wait, s));
   for (size_t i = 0; i < p->population->entries; i++) scale(&s->family[i], wait);
   scale(&s->base, wait);
   scale(&s->local, wait);
-  s->shared.step *= wait * (double)slots(p, p->ranks) / (double)slots(p, s->ranks);
-  s->shared.window *= wait * (double)s->ranks / (double)p->ranks;
+  s->shared.window *= wait / (double)p->ranks;
   s->ranks = p->ranks;
+  return EF_OK;
 }
 
 void ef_speeds_free(ef_speeds *speeds) {

@@ -56,6 +56,8 @@ Test(plan_command, refused) {
       {{"plan", "a.yaml", "--method", "nosuch"},
        "--method nosuch: no such method; edgefuse knows: deepfusion, ofakd, fedavg, fedjets, fedkmt, "
        "central, public_only"},
+      {{"plan", "a.yaml", "--ranks", "4", "--latency", "1e-6"},
+       "plan: --latency wants --nodes of two or more"},
       {{"plan", "a.yaml", "--nodes", "2"}, "plan: --nodes 2 wants --ranks of as many or more"},
       {{"plan", "a.yaml", "--ranks", "3", "--nodes", "4"},
        "plan: --nodes 4 wants --ranks of as many or more"},
