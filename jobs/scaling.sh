@@ -29,12 +29,16 @@ value='function value(key) {
   return substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) + 0
 }'
 
-# row FOLDER RANKS DEVICES: seconds of all phases (without the start of MPI and the cutting of text), seconds of
-# the whole command, tokens that were trained on, tokens per second.
+# row FOLDER RANKS DEVICES: seconds of all phases (without the start of MPI and the cutting of text), seconds that the
+# run had planned for the work that it did, seconds of the whole command, tokens that were trained on, tokens per second.
 row() {
-  awk -v ranks="$2" -v devices="$3" -v wall="$(cat "$1/wall")" "$value"'
+  local planned
+  planned=$(sed -n 's/^Time: measured .* was done \([0-9.]*\) s .*/\1/p' "$1/report.md")
+  awk -v ranks="$2" -v devices="$3" -v planned="${planned:-0}" -v wall="$(cat "$1/wall")" "$value"'
     /"event": "phase"/ { seconds += value("seconds"); tokens += value("tokens") }
-    END { printf "%d\t%d\t%.2f\t%.2f\t%d\t%.1f\n", ranks, devices, seconds, wall, tokens, tokens / seconds }
+    END {
+      printf "%d\t%d\t%.2f\t%.2f\t%.2f\t%d\t%.1f\n", ranks, devices, seconds, planned, wall, tokens, tokens / seconds
+    }
   ' "$1/metrics.jsonl"
 }
 
@@ -79,13 +83,13 @@ same_bits() { if run_on 1 diff "$(newest "$1")" "$(newest "$2")" >/dev/null; the
 table() {
   awk -F '\t' '
     NR == 1 {
-      one = $6
-      printf "%6s %8s %10s %10s %12s ", "ranks", "devices", "seconds", "wall", "tokens"
+      one = $7
+      printf "%6s %8s %10s %10s %10s %12s ", "ranks", "devices", "seconds", "planned", "wall", "tokens"
       printf "%12s %8s %10s %10s\n", "tokens/s", "speedup", "efficiency", "bits"
     }
     {
-      printf "%6d %8d %10.2f %10.2f %12d ", $1, $2, $3, $4, $5
-      printf "%12.1f %8.2f %10.3f %10s\n", $6, $6 / one, $6 / one / $1, $7
+      printf "%6d %8d %10.2f %10.2f %10.2f %12d ", $1, $2, $3, $4, $5, $6
+      printf "%12.1f %8.2f %10.3f %10s\n", $7, $7 / one, $7 / one / $1, $8
     }
   ' "$1"
 }

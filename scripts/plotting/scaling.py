@@ -64,6 +64,8 @@ def draw_time(axes, found):
         values = np.array([total(report, key) for _, report in found])
         axes.bar(places, values, bottom=left, color=colour, width=0.6, label=name)
         left += values
+    planned = [number(inside(report, "plan_error", "time", "planned_seconds")) for _, report in found]
+    axes.scatter(places, planned, marker="_", s=500, color=GREY, label="planned", zorder=3)
     axes.set_xticks(places, [str(count) for count, _ in found])
     styled(axes, "", "ranks", "seconds of a rank (mean)", "y")
     for place, height in zip(places, left):

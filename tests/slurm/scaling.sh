@@ -18,8 +18,11 @@ over "$strong" COMPLETED 0
 last="table of strong scaling"
 is '1 2' "$(column strong 1)"
 is '4 4' "$(column strong 2)"
-is 'same same' "$(column strong 9)"
-is 1.00 "$(column strong 7 | cut -d ' ' -f 1)"
+is 'same same' "$(column strong 10)"
+is 1.00 "$(column strong 8 | cut -d ' ' -f 1)"
+planned=$(sed -n 's/.*was done \([0-9.]*\) s.*/\1/p' "$work/strong/ranks_2/report.md")
+verdict 'a planned time' "$([ -n "$planned" ] || tail -n 5 "$work/strong/ranks_2/report.md")"
+is "$planned" "$(column strong 4 | cut -d ' ' -f 2 | sed 's/0$//')"
 is "$(sed 's/.*"name": "\([^"]*\)".*/\1/' <(grep '"event": "phase"' "$work/strong/ranks_2/metrics.jsonl") | sort -u)" \
   "$(cut -f 1 "$work/strong/phases.tsv" | sort -u)"
 is "$(($(wc -l <"$work/strong/phases.tsv") + 1))" "$(wc -l <"$work/strong/phases.txt")"
@@ -29,5 +32,5 @@ last="table of weak scaling"
 is '1 2' "$(column weak 1)"
 is '2 4' "$(column weak 2)"
 tokens=$(grep -o '"tokens": [0-9]*' "$work/weak/ranks_2/metrics.jsonl" | awk '{ sum += $2 } END { print sum }')
-is "$tokens" "$(column weak 5 | cut -d ' ' -f 2)"
+is "$tokens" "$(column weak 6 | cut -d ' ' -f 2)"
 finish
