@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "cli/model_text.h"
 #include "cli/report.h"
-#include "methods/quality_json.h"
+#include "report/quality_json.h"
 #include "train/measure.h"
 #include "train/spread.h"
 #include <math.h>

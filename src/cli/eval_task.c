@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cli/model_text.h"
 #include "cli/report.h"
-#include "methods/quality_json.h"
+#include "report/quality_json.h"
 #include "train/task.h"
 #include <math.h>
 

@@ -1,7 +1,7 @@
 #include "cli/market_audit_report.h"
 
 #include "cli/report.h"
-#include "methods/quality_json.h"
+#include "report/quality_json.h"
 #include <math.h>
 #include <string.h>
 

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "cli/folder.h"
 #include "cli/report.h"
-#include "methods/market_file.h"
-#include "methods/market_report.h"
+#include "study/file.h"
+#include "study/report.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,8 +3,8 @@
 #include "cli/folder.h"
 #include "cli/method.h"
 #include "cli/report.h"
-#include "methods/launch.h"
-#include "methods/paper_report.h"
+#include "launch/launch.h"
+#include "plan/paper_report.h"
 
 /* What a run would take (a deck), or what the paper's setting takes at its true sizes (--paper). */
 

@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 
 #include "cli/folder.h"
-#include "methods/launch.h"
+#include "launch/launch.h"
 #include <stdio.h>
 
 static error_t parse(int key, char *value, struct argp_state *state) {

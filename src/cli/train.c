@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cli/folder.h"
 #include "cli/method.h"
-#include "methods/launch.h"
+#include "launch/launch.h"
 #include <stdio.h>
 
 enum { KEY_OUT = 'o', KEY_RESUME = 0x20001, KEY_DRY_RUN, KEY_METHOD, KEY_HELP_DECK };

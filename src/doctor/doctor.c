@@ -8,7 +8,7 @@
 #include "doctor/launch.h"
 #include "doctor/watch.h"
 #include "kernels/blas/threads.h"
-#include "methods/launch.h"
+#include "launch/launch.h"
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "doctor/compare.h"
 #include "doctor/scratch.h"
-#include "methods/launch.h"
+#include "launch/launch.h"
 #include "par/subset.h"
 #include <stdio.h>
 #include <string.h>

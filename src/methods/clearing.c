@@ -2,8 +2,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "methods/market_study.h"
 #include "methods/profile.h"
+#include "study/study.h"
 #include "train/checkpoint.h"
 #include "train/events.h"
 #include "train/model_file.h"
