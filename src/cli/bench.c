@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "base/sort.h"
 #include "par/units.h"
+#include "train/schedule.h"
 #include "train/step.h"
 #include <string.h>
 
@@ -130,7 +131,7 @@ static ef_status timed_steps(ef_par *par, ef_step *step, size_t steps, double *s
   uint32_t number = 0;
   const ef_batches batches = {.ctx = &number, .batch = random_batch};
   ef_step_spec spec = {.ce_scale = 1.0f / (float)((size_t)par->size * BATCH * (CONTEXT - 1)),
-                       .adamw = {.lr = 3e-4f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .decay = 0.1f},
+                       .adamw = ef_adamw_of(3e-4, 0.1, 0),
                        .clip = 1.0};
   for (size_t i = 0; i <= steps; i++) {
     ef_step_result result;

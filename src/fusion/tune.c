@@ -146,19 +146,15 @@ static ef_step_spec spec_of(const ef_tuner *t) {
   const ef_feed *feed = t->tuning->feed;
   ef_schedule schedule = {d->tune.lr, d->tune.min_lr, (size_t)d->tune.warmup, t->steps};
   float mean = 1.0f / (float)((size_t)d->tune.batch * t->T);
-  return (ef_step_spec){.labels = feed->labels,
-                        .ce_scale = feed->ce * mean,
-                        .kl_scale = feed->kl * mean,
-                        .tau = feed->tau,
-                        .teacher = feed->teacher,
-                        .exit_weights = t->exit_weights,
-                        .adamw = {.lr = (float)ef_schedule_lr(&schedule, t->step),
-                                  .beta1 = 0.9f,
-                                  .beta2 = 0.95f,
-                                  .eps = 1e-8f,
-                                  .decay = (float)d->tune.weight_decay,
-                                  .step = t->step + 1},
-                        .clip = d->tune.clip};
+  return (ef_step_spec){
+      .labels = feed->labels,
+      .ce_scale = feed->ce * mean,
+      .kl_scale = feed->kl * mean,
+      .tau = feed->tau,
+      .teacher = feed->teacher,
+      .exit_weights = t->exit_weights,
+      .adamw = ef_adamw_of(ef_schedule_lr(&schedule, t->step), d->tune.weight_decay, t->step + 1),
+      .clip = d->tune.clip};
 }
 
 /* Mean over the exits of their cross-entropy, NAN without exits. */

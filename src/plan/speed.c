@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/sort.h"
 #include "par/units.h"
+#include "train/schedule.h"
 #include "train/source.h"
 #include "train/spread.h"
 #include "train/step.h"
@@ -124,7 +125,7 @@ static ef_status shared_step(void *ctx, size_t number) {
   const ef_batches batches = {s, next_batch};
   const ef_deck *d = s->run->deck;
   const ef_step_spec spec = {.ce_scale = 1.0f / (float)((size_t)d->tune.batch * s->T),
-                             .adamw = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .step = number + 1},
+                             .adamw = ef_adamw_of(0.0, 0.0, number + 1),
                              .clip = 1.0};
   ef_step_result result;
   s->number = number;
@@ -190,7 +191,7 @@ typedef struct optimiser {
 
 static ef_status adam_step(void *ctx, size_t step) {
   const optimiser *o = ctx;
-  const ef_adamw adamw = {.beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .grad_scale = 1.0f, .step = step + 1};
+  const ef_adamw adamw = ef_adamw_of(0.0, 0.0, step + 1);
   o->k->adamw(&adamw, o->n, o->p, o->g, o->m, o->v);
   return EF_OK;
 }

@@ -87,13 +87,8 @@ static ef_status update(ef_trainer *t, float loss) {
   EF_TRY(EF_CHECK(isfinite(loss) && isfinite(norm2) && isfinite(extra2), EF_NUMBERS,
                   "step %zu: the loss or a gradient is not finite; lower the learning rate", t->step + 1));
   ef_schedule schedule = {t->recipe.lr, t->recipe.min_lr, t->recipe.warmup, t->recipe.steps};
-  ef_adamw adamw = {.lr = (float)ef_schedule_lr(&schedule, t->step),
-                    .beta1 = 0.9f,
-                    .beta2 = 0.95f,
-                    .eps = 1e-8f,
-                    .decay = (float)t->recipe.decay,
-                    .grad_scale = ef_clip_factor(norm2, t->recipe.clip),
-                    .step = t->step + 1};
+  ef_adamw adamw = ef_adamw_of(ef_schedule_lr(&schedule, t->step), t->recipe.decay, t->step + 1);
+  adamw.grad_scale = ef_clip_factor(norm2, t->recipe.clip);
   k->adamw(&adamw, n, t->model->params, t->grads, t->m, t->v);
   if (extra == 0) return EF_OK;
   adamw.lr *= t->objective.extra_lr;
