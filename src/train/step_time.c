@@ -14,6 +14,7 @@ typedef struct job {
   const ef_table *table;
   const ef_step_shape *shape;
   const ef_network *net;
+  const ef_step_work *work;
   double N, nodes, c; /* ranks, nodes, ranks of a node */
   double layers;      /* with experts */
   double rows;        /* of a micro-batch, once per chosen expert */
@@ -115,8 +116,11 @@ double ef_step_bytes(const ef_dims *dims, const ef_table *table, const ef_step_s
 
 static double latency(const job *j) { return j->nodes > 1.0 ? j->net->latency : j->net->node_latency; }
 
-/* Small messages in ceil(log2 N) rounds. */
-static double rounds(const job *j) { return ceil(log2(j->N)) * (latency(j) + 2.0 * j->net->overhead); }
+/* Small messages in ceil(log2 N) rounds, the first of them inside nodes. */
+static double rounds(const job *j) {
+  double near = ceil(log2(j->c)), all = ceil(log2(j->N));
+  return near * j->net->node_latency + (all - near) * j->net->latency + 2.0 * all * j->net->overhead;
+}
 
 /* MPICH's choice: recursive doubling up to 512 KiB in all (80 KiB where N is no power of two), then a ring.
  */
@@ -129,31 +133,40 @@ static double allgather(const job *j, double bytes) {
   return (j->N - 1.0) * (latency(j) + 2.0 * j->net->overhead) + move;
 }
 
-/* Every rank with `bytes` for the others, evenly, in so many messages; as many come in. */
-static double swap(const job *j, double bytes, double messages) {
-  double busy = messages * j->net->overhead, others = j->N - 1.0;
-  double near = bytes * (j->c - 1.0) / others / j->net->node_bandwidth;
-  double far = j->c * bytes * (j->N - j->c) / others / j->net->bandwidth;
-  return latency(j) + bigger(busy, bigger(near, far)) + busy;
+/* Bytes that a rank has for the others, evenly, or receives: the busiest one; the others of its node. */
+typedef struct load {
+  double most, mean;
+} load;
+
+/* Of all ranks of the busiest node. */
+static double of_node(const job *j, load bytes) { return bytes.most + (j->c - 1.0) * bytes.mean; }
+
+/* So many messages of a rank to others; as many come in. */
+static double swap(const job *j, load bytes, double messages) {
+  double busy = 2.0 * messages * j->net->overhead, others = j->N - 1.0;
+  double near = bytes.most * (j->c - 1.0) / others / j->net->node_bandwidth;
+  double far = of_node(j, bytes) * (j->N - j->c) / others / j->net->bandwidth;
+  return latency(j) + bigger(busy, bigger(near, far));
 }
 
 /* Through the leaders of the nodes: up to the leader, from node to node, down. */
-static double swap_by_node(const job *j, double bytes) {
+static double swap_by_node(const job *j, load bytes) {
   const ef_network *n = j->net;
-  double far = bytes * (j->N - j->c) / (j->N - 1.0), members = j->c - 1.0, sizes = 16.0 * j->N;
-  double up = n->node_latency + members * (2.0 * n->overhead + (sizes + far) / n->node_bandwidth);
-  double down = n->node_latency + members * (n->overhead + far / n->node_bandwidth);
-  double across = n->latency + 2.0 * (j->nodes - 1.0) * n->overhead + j->c * far / n->bandwidth;
+  double members = j->c - 1.0, sizes = 16.0 * j->N, share = (j->N - j->c) / (j->N - 1.0);
+  double far = of_node(j, bytes) * share, inner = members > 0.0 ? far - bytes.mean * share : 0.0;
+  double up = n->node_latency + 2.0 * members * n->overhead + (members * sizes + inner) / n->node_bandwidth;
+  double down = n->node_latency + members * n->overhead + inner / n->node_bandwidth;
+  double across = n->latency + 2.0 * (j->nodes - 1.0) * n->overhead + far / n->bandwidth;
   return members > 0.0 ? up + across + down : across;
 }
 
 /* ---- the parts of a step ------------------------------------------------------------------------------ */
 
 /* One leg of a slot in which `busy` ranks have a micro-batch. Where there are fewer experts than ranks, the
- * rank that holds some receives more than anyone sends. */
-static double leg_bytes(const job *j, double busy) {
+ * rank that holds some receives more than anyone sends; so does the busiest one. */
+static double leg_bytes(const job *j, double busy, double skew) {
   double E = (double)j->dims->E, least = floor(E / j->N);
-  double out = 1.0 - least / E, in = (busy - (busy < j->N ? 0.0 : 1.0)) * j->held_most / E;
+  double out = 1.0 - least / E, in = (busy - (busy < j->N ? 0.0 : 1.0)) * j->held_most / E * (1.0 + skew);
   return j->rows * bigger(out, in) * row_bytes(j);
 }
 
@@ -161,7 +174,8 @@ static double leg(const job *j, double busy, ef_route *route) {
   double E = (double)j->dims->E, holders = E < j->N ? E : j->N;
   double met = 1.0 - pow(1.0 - j->held_most / E, j->rows); /* that a rank has a row for another */
   double most = bigger(holders, busy) - 1.0;
-  double bytes = leg_bytes(j, busy), direct = swap(j, bytes, most * met);
+  load bytes = {leg_bytes(j, busy, j->work->skew), leg_bytes(j, busy, 0.0)};
+  double direct = swap(j, bytes, most * met);
   bool room = 4.0 * j->c * j->rows * row_bytes(j) <= EF_STAGING_MOST;
   *route = EF_PAIRWISE;
   if (j->nodes == 1.0 || !room) return direct;
@@ -189,10 +203,11 @@ static double exchange(const job *j, ef_route *route) {
 }
 
 /* The M-1 sums of the tree are spread over the ranks. */
-static double reduction(const job *j, const ef_step_work *work) {
-  double sums = ((double)j->shape->M - 1.0) * (double)j->table->shared / j->N * work->sum;
+static double reduction(const job *j) {
+  double sums = ((double)j->shape->M - 1.0) * (double)j->table->shared / j->N * j->work->sum;
   if (j->N == 1.0) return sums;
-  double travel = swap(j, shared_bytes(j) * (j->N - 1.0) / j->N, j->N - 1.0);
+  double segments = shared_bytes(j) * (j->N - 1.0) / j->N;
+  double travel = swap(j, (load){segments, segments}, j->N - 1.0);
   double told = allgather(j, sizeof(int64_t)) + allgather(j, told_of_nodes(j)) +
                 allgather(j, told_of_losses(j)) + allgather(j, told_of_squares(j));
   return sums + told + ((double)j->most_open + 1.0) * travel;
@@ -205,13 +220,15 @@ static double agreement(const job *j) {
 }
 
 /* The blocks of the experts are computed where these are held, the rest where the micro-batch is. */
-static double compute(const job *j, const ef_step_work *work) {
+static double compute(const job *j) {
   const ef_dims *d = j->dims;
+  const ef_step_work *work = j->work;
   double seconds = 0.0, held = j->layers * j->held_most * (double)j->table->expert_floats;
   double routed = 18.0 * j->layers * (double)(d->K * d->D * d->Fe);
   double share = routed / ef_dims_flops_per_token(d, j->shape->T);
   for (size_t slot = 0; slot < j->slots; slot++) {
-    double experts = j->layers > 0.0 ? share * busy_in(j, slot) * j->held_most / (double)d->E : 0.0;
+    double experts =
+        j->layers > 0.0 ? share * (1.0 + work->skew) * busy_in(j, slot) * j->held_most / (double)d->E : 0.0;
     seconds += work->micro * (1.0 - share + experts);
   }
   double trained = (double)j->table->shared + (j->shape->train_experts ? held : 0.0);
@@ -223,8 +240,8 @@ ef_step_time ef_step_time_of(const ef_dims *dims, const ef_table *table, const e
                              int ranks, int nodes, const ef_network *network, const ef_step_work *work) {
   job j = job_of(dims, table, shape, ranks, nodes);
   j.net = network;
-  ef_step_time t = {
-      .compute = compute(&j, work), .reduction = reduction(&j, work), .agreement = agreement(&j)};
+  j.work = work;
+  ef_step_time t = {.compute = compute(&j), .reduction = reduction(&j), .agreement = agreement(&j)};
   t.exchange = exchange(&j, &t.route);
   t.seconds = t.compute + t.exchange + t.reduction + t.agreement;
   t.bytes = ef_step_bytes(dims, table, shape, ranks, ef_step_far_rows(dims, shape, ranks));

@@ -8,8 +8,8 @@
  * N-1 rounds (Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005). What is sent and how often is read off the
  * code: train/step.c, train/exchange.c, par/tree_all.c, par/swap_*.c.
  *
- * Left out: exchanges hidden behind blocks of own tokens (1/N of them), copies of memory, and ranks that wait
- * because tokens are not routed evenly.
+ * Left out: exchanges hidden behind blocks of own tokens (1/N of them), copies of memory, and lists of N*N
+ * counts that every rank reads in each layer.
  */
 #pragma once
 
@@ -26,9 +26,11 @@ typedef struct ef_step_work {
   double micro; /* forward and backward of a micro-batch, all its experts included */
   double adam;  /* AdamW, of one float */
   double sum;   /* adding one float of a gradient to another; may be 0 */
+  double skew;  /* rows that the busiest rank computes in a layer beyond those of the mean rank, as a share of
+                   these; 0 if even */
 } ef_step_work;
 
-/* Of the slowest rank, under even routing. */
+/* Of the slowest rank. */
 typedef struct ef_step_time {
   double seconds;   /* of the step: the sum of the next four */
   double compute;   /* micro-batches, sums of the experts' gradients, AdamW */

@@ -73,12 +73,13 @@ Test(step_time, the_processor_pays_for_every_message) {
 }
 
 /* Four ranks on two nodes: 8 * 3/4 rows leave a rank, a third of them within the node, and two ranks share
- * its way out. The counts, 4 * 8 bytes of each rank, take two rounds. */
+ * its way out. The counts, 4 * 8 bytes of each rank, take two rounds, one of them inside nodes. */
 Test(step_time, ranks_of_a_node_share_its_way_out) {
   sample s = sample_of(4, 4);
   ef_step_time t = time_of(&s, 4, 2, &plain, &work);
-  double leg = 1000 + 2 * (4.0 * MEMBER), counts = 2 * 1000 + 3 * 32, unit = 2 * 1000 + 3 * 8;
+  double leg = 1000 + 2 * (4.0 * MEMBER), counts = 1010 + 3 * 32, unit = 1010 + 3 * 8;
   cr_assert_float_eq(t.exchange, unit + LAYERS * (counts + 4 * leg), 1e-6);
+  cr_assert_float_eq(t.agreement, 6 * 1010, 1e-9);
   cr_assert_eq(t.route, EF_PAIRWISE);
   ef_step_time near = time_of(&s, 4, 1, &plain, &work);
   leg = 10 + 6.0 * MEMBER / 4;
@@ -109,6 +110,19 @@ Test(step_time, open_nodes_make_rounds) {
   double told = (1000 + 8) + (1000 + 2 * 16) + (1000 + 3 * 5 * 8) + (1000 + LAYERS * 8);
   cr_assert_float_eq(t.reduction, 3 * (1000 + 4 * n / 2) + told, 1e-6);
   cr_assert_float_eq(t.agreement, (3 * 2 + 4) * 1000, 1e-9);
+  ef_table_free(&s.table);
+}
+
+/* Twice the rows on the busiest of two ranks: it receives 8 rows of the other and computes both. */
+Test(step_time, all_wait_for_the_busiest) {
+  sample s = sample_of(2, 2);
+  ef_step_work uneven = work;
+  uneven.skew = 1.0;
+  ef_step_time even = time_of(&s, 2, 2, &plain, &work), t = time_of(&s, 2, 2, &plain, &uneven);
+  double share = 18.0 * LAYERS * 2 * D * 8 / ef_dims_flops_per_token(&s.dims, 4);
+  cr_assert_float_eq(t.compute - even.compute, 7.0 * share, 1e-9);
+  cr_assert_float_eq(t.exchange - even.exchange, LAYERS * 4 * 4 * MEMBER, 1e-6);
+  cr_assert_float_eq(t.reduction, even.reduction, 1e-9);
   ef_table_free(&s.table);
 }
 
