@@ -1,5 +1,11 @@
 # Every dependency is a Debian package; the README says why each was chosen.
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+if(EDGEFUSE_SIMGRID)
+  include(${CMAKE_CURRENT_LIST_DIR}/simgrid.cmake)
+  return()
+endif()
 find_package(MPI REQUIRED COMPONENTS C)
 
 set(HDF5_PREFER_PARALLEL ON)
@@ -8,9 +14,7 @@ if(NOT HDF5_IS_PARALLEL)
   message(FATAL_ERROR "parallel HDF5 is needed (Debian: libhdf5-openmpi-dev); run scripts/bootstrap.sh")
 endif()
 
-pkg_check_modules(OPENBLAS REQUIRED IMPORTED_TARGET openblas)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
-pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 if(EDGEFUSE_TESTS)
