@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that edgefuse is built from, those of scripts/plots, and Slurm for tests/slurm, which
+# Installs the Debian packages that edgefuse is built from, those of scripts/plots, SimGrid, and Slurm for tests/slurm, which
 # starts one of its own. Quiet when all of them are there; needs root or sudo otherwise. npm is used by
 # scripts/fetch_brown.sh when it is there, but not installed: Debian's package conflicts with the nodejs of other sources.
 set -euo pipefail
@@ -14,6 +14,7 @@ packages=(
   libcriterion-dev
   python3-h5py python3-matplotlib
   slurmctld slurmd slurm-client munge
+  libsimgrid-dev
 )
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
