@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The expert-parallel step on clusters that are not here: edgefuse-sim under SimGrid (Debian: libsimgrid-dev), beside the
-# times that the model behind `edgefuse plan` foretells (src/train/step_time.h).
+# times that the model behind `edgefuse plan` foretells (src/step/step_time.h).
 #   scripts/simgrid.sh [--hosts 64,256,1024] [--per-host RANKS] [--network NAME] [--out DIR] [-- options of edgefuse-sim]
 # Writes DIR/simgrid.{jsonl,tsv,md} (DIR: build/simgrid/runs). 77: there is no smpicc. 256 hosts take half a minute and 2 GB.
 # EDGEFUSE_SIM_BUILD: build folder (build/simgrid). EDGEFUSE_JOBS: parallel jobs of the build (2).

@@ -5,8 +5,8 @@
 #include "base/rng.h"
 #include "base/sort.h"
 #include "par/units.h"
+#include "step/step.h"
 #include "train/schedule.h"
-#include "train/step.h"
 #include <string.h>
 
 /* Training speed of a fixed small model against the SGEMM peak of the same run. */

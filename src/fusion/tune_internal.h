@@ -3,12 +3,12 @@
 #pragma once
 
 #include "fusion/tune.h"
+#include "step/step.h"
 #include "train/checkpoint.h"
 #include "train/history.h"
 #include "train/model_file.h"
 #include "train/part.h"
 #include "train/spread.h"
-#include "train/step.h"
 
 typedef struct ef_tuner {
   ef_run *run;

@@ -32,7 +32,7 @@ float *ef_model_tensor(const ef_model *model, ef_role role, int layer, int exper
 /* ---- routed experts ----------------------------------------------------------------------------------- */
 
 /* Who computes the routed experts. The default computes all of them here, one product per expert and
- * projection; train/exchange.h sends tokens to the rank that holds the expert. `layer` is the absolute layer.
+ * projection; step/exchange.h sends tokens to the rank that holds the expert. `layer` is the absolute layer.
  * forward:  ys (rows,D) = expert(xs) for rows sorted by expert, count (E) rows each (0 if it is not held).
  * backward: dxs (rows,D) overwritten; gradients of the experts += into `grads` (the block of gradients with
  * the layout of the model's table). forward may keep what backward of the same layer needs; layers run

@@ -1,11 +1,11 @@
-/* The global model on the server, its experts spread over the ranks (train/step.h, fusion/tune.h). */
+/* The global model on the server, its experts spread over the ranks (step/step.h, fusion/tune.h). */
 #include "base/memory.h"
 #include "fusion/answers.h"
 #include "methods/recipes.h"
 #include "par/units.h"
 #include "plan/memory.h"
 #include "plan/plan_internal.h"
-#include "train/exchange.h"
+#include "step/exchange.h"
 #include <math.h>
 
 enum { LEAVES_MOST = 1 << 16 };
@@ -63,7 +63,7 @@ static double busy_ranks(const ef_planner *p, bool train) {
   return (double)(train && units < p->ranks ? units : p->ranks);
 }
 
-/* Buffers of the exchange for micro-batches of `rows` tokens on the busiest rank (train/exchange_buffers.c);
+/* Buffers of the exchange for micro-batches of `rows` tokens on the busiest rank (step/exchange_buffers.c);
  * they are made a quarter larger than the first need. The widest block is an expert that every token chose.
  */
 static size_t exchange_bytes(const ef_planner *p, size_t rows, bool train) {
@@ -77,7 +77,7 @@ static size_t exchange_bytes(const ef_planner *p, size_t rows, bool train) {
 }
 
 /* What the leader of a node may stage for the two-level way, with what it sends itself
- * (train/exchange_route.c). */
+ * (step/exchange_route.c). */
 static size_t staging_bytes(const ef_planner *p, size_t rows) {
   size_t own = (size_t)(1.25 * (double)(rows * p->global.K * p->global.D) * sizeof(float));
   return p->peers + 1 < p->ranks ? own + EF_STAGING_MOST / 4 * 5 : 0;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "methods/methods.h"
-#include "train/step_time.h"
+#include "step/step_time.h"
 #include <stdio.h>
 
 /* Which ranks take a phase's memory: the root, the one that owns the largest unit (ef_balance deals them), or
@@ -59,7 +59,7 @@ extern const ef_network EF_PLAN_NETWORK;
 
 /* Adds the seconds of a run with the plan's layout: trains and reads every model for some steps here and
  * multiplies. Where the layout is that of this launch the exchange is in the measurement; otherwise it is
- * that of train/step_time.h over `network`, and one rank must measure. EF_MACHINE. Collective over run->par.
+ * that of step/step_time.h over `network`, and one rank must measure. EF_MACHINE. Collective over run->par.
  */
 ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_network *network, ef_plan *plan);
 

@@ -4,10 +4,10 @@
 #include "base/memory.h"
 #include "base/sort.h"
 #include "par/units.h"
+#include "step/step.h"
 #include "train/schedule.h"
 #include "train/source.h"
 #include "train/spread.h"
-#include "train/step.h"
 #include "train/trainer.h"
 #include <unistd.h>
 

@@ -46,7 +46,7 @@ typedef struct ef_logit_recipe {
   bool half; /* they are rounded to bfloat16; losses are not */
 } ef_logit_recipe;
 
-/* The set of `shard` (dense, or experts spread over the ranks as train/exchange.h wants them): batch u of the
+/* The set of `shard` (dense, or experts spread over the ranks as step/exchange.h wants them): batch u of the
  * samples runs on rank u % size, the root of `par` gets the whole set, other ranks one that is of no use. The
  * same bits on any number of ranks. EF_MACHINE; on failure nothing is left behind. Collective. */
 ef_status ef_logit_set_make(ef_par *par, const ef_kernels *kernels, const ef_model *shard,

@@ -3,8 +3,8 @@
 #include "model/topk.h"
 #include "par/tags.h"
 #include "rivals/logits.h"
+#include "step/exchange.h"
 #include "store/safetensors.h"
-#include "train/exchange.h"
 
 /* Buffers of one making. */
 typedef struct maker {

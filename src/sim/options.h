@@ -2,7 +2,7 @@
  */
 #pragma once
 
-#include "train/step_time.h"
+#include "step/step_time.h"
 
 typedef struct ef_sim_options {
   double layers, width, heads, vocabulary, experts, top_k, expert_width; /* of the model */

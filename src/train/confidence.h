@@ -8,8 +8,8 @@
 #pragma once
 
 #include "par/par.h"
+#include "step/exchange.h"
 #include "text/tokens.h"
-#include "train/exchange.h"
 
 /* Counts, exact and the same on all ranks. Heads in order, the last one of the model included. */
 typedef struct ef_confidence {

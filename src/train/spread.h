@@ -3,8 +3,8 @@
  */
 #pragma once
 
+#include "step/exchange.h"
 #include "train/documents.h"
-#include "train/exchange.h"
 
 typedef struct ef_spread {
   ef_par *par;

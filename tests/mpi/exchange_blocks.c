@@ -4,8 +4,8 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "par/units.h"
+#include "step/exchange.h"
 #include "support/mpi_test.h"
-#include "train/exchange.h"
 #include <string.h>
 
 enum { ROWS = 23, K = 2, N = ROWS * K, D = 8, L = 3, MOST_E = 6 };

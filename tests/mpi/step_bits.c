@@ -4,8 +4,8 @@
 #include "base/rng.h"
 #include "model/exits.h"
 #include "par/units.h"
+#include "step/step.h"
 #include "support/mpi_test.h"
-#include "train/step.h"
 #include <math.h>
 #include <string.h>
 

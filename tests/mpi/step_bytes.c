@@ -1,8 +1,8 @@
 /* The bytes that ef_traffic counts in a step are those of the formula. Every token goes to every expert, so
  * that the routing is even whatever the router says. */
 #include "par/units.h"
+#include "step/step_time.h"
 #include "support/mpi_test.h"
-#include "train/step_time.h"
 #include <math.h>
 
 enum { B = 2, T = 3, R = B * T, V = 19, E = 6, MOST_M = 6 };

@@ -3,8 +3,8 @@
 #include "base/memory.h"
 #include "logits_sample.h"
 #include "rivals/mutual.h"
+#include "step/step.h"
 #include "support/support.h"
-#include "train/step.h"
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>

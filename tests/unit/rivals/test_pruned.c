@@ -3,9 +3,9 @@
 #include "rivals/pruned.h"
 
 #include "model/loss.h"
+#include "step/exchange.h"
 #include "support/support.h"
 #include "text/tokenizer.h"
-#include "train/exchange.h"
 #include "train/model_file.h"
 #include "train/trainer.h"
 #include "unit/model/cases.h"

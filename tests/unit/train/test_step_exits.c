@@ -1,8 +1,8 @@
 /* Early exits in the optimiser step, and the column of their loss in a history. */
 #include "base/memory.h"
+#include "step/step.h"
 #include "support/support.h"
 #include "train/history.h"
-#include "train/step.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* edgefuse-sim: real optimiser steps of a small Mixture-of-Experts on a simulated cluster (SimGrid), with the
- * code that trains on a real one, and the times that train/step_time.h foretells. scripts/simgrid.sh runs it.
+ * code that trains on a real one, and the times that step/step_time.h foretells. scripts/simgrid.sh runs it.
  * Ranks are library copies in one process; smpicc's clock_gettime, and so ef_clock, tells simulated time.
  */
 #include "sim/kernels.h"

@@ -1,4 +1,4 @@
-/* What one optimiser step (train/step.h) takes on ranks that fill some nodes evenly, from a network of two
+/* What one optimiser step (step/step.h) takes on ranks that fill some nodes evenly, from a network of two
  * levels: for plans of clusters that are not here. Pure.
  *
  * A message takes latency + bytes / bandwidth (Hockney, "The communication challenge for MPP: Intel Paragon
@@ -6,14 +6,14 @@
  * Culler et al., PPoPP 1993); the ranks of a node share its way out. Messages of one exchange overlap but for
  * the overhead. Small collectives: recursive doubling, ceil(log2 N) rounds; an all-gather of much: a ring of
  * N-1 rounds (Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005). What is sent and how often is read off the
- * code: train/step.c, train/exchange.c, par/tree_all.c, par/swap_*.c.
+ * code: step/step.c, step/exchange.c, par/tree_all.c, par/swap_*.c.
  *
  * Left out: exchanges hidden behind blocks of own tokens (1/N of them), copies of memory, and lists of N*N
  * counts that every rank reads in each layer.
  */
 #pragma once
 
-#include "train/step.h"
+#include "step/step.h"
 
 typedef struct ef_network {
   double latency, bandwidth;           /* between nodes: s, bytes/s of a node */

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "train/exchange.h"
+#include "step/exchange.h"
 
 /* One buffer and its size on every rank: all ranks know when one of them must grow. */
 typedef struct ef_room {

@@ -1,4 +1,4 @@
-#include "train/step.h"
+#include "step/step.h"
 
 #include "base/memory.h"
 #include "model/exits.h"

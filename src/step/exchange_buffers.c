@@ -1,6 +1,6 @@
 #include "base/memory.h"
 #include "par/units.h"
-#include "train/exchange_internal.h"
+#include "step/exchange_internal.h"
 
 static ef_status create_kept(ef_exchange *x, size_t layers, size_t counts) {
   ef_kept *kept;

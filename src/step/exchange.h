@@ -14,7 +14,7 @@
 /* Bytes that the leader of a node may hold for it: more are worth no gathering, messages are long then. */
 enum { EF_STAGING_MOST = 32 << 20 };
 
-typedef struct ef_exchange ef_exchange; /* opaque: train/exchange_internal.h */
+typedef struct ef_exchange ef_exchange; /* opaque: step/exchange_internal.h */
 
 /* For the shard `model` (ef_model_create_shard with this rank's experts: EF_FAULT otherwise), micro-batches
  * of up to `rows` tokens. `train`: backward will follow. The model must outlive the exchange. Collective. */

@@ -1,6 +1,6 @@
 /* Times of a step by hand: a network of 1 byte per second and 1000 s of latency makes each message legible.
  */
-#include "train/step_time.h"
+#include "step/step_time.h"
 
 #include <criterion/criterion.h>
 

@@ -1,7 +1,7 @@
 #include "base/memory.h"
 #include "par/tags.h"
 #include "par/units.h"
-#include "train/exchange_internal.h"
+#include "step/exchange_internal.h"
 
 typedef enum leg { TOKENS, RESULTS, GRADIENTS, INPUT_GRADIENTS } leg;
 

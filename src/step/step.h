@@ -2,7 +2,7 @@
  * (ef_par_alone) and the benchmark.
  *
  * A step is M micro-batches of (B,T) tokens; rank r runs the block ef_block_first(M, size, r) .. of them, one
- * in each slot. Shared tensors are replicated, routed experts are spread (train/exchange.h); gradients are
+ * in each slot. Shared tensors are replicated, routed experts are spread (step/exchange.h); gradients are
  * summed by the fixed tree over micro-batches, clipped by their global norm, and AdamW is applied. Parameters
  * and metrics have the same bits on any number of ranks. After the first step nothing is allocated.
  */
@@ -11,7 +11,7 @@
 #include "model/loss.h"
 #include "model/model.h"
 #include "par/par.h"
-#include "train/exchange.h"
+#include "step/exchange.h"
 
 typedef struct ef_step ef_step; /* opaque */
 

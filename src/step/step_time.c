@@ -1,4 +1,4 @@
-#include "train/step_time.h"
+#include "step/step_time.h"
 
 #include "par/units.h"
 

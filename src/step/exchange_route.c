@@ -1,6 +1,6 @@
 #include "base/clock.h"
 #include "base/log.h"
-#include "train/exchange_internal.h"
+#include "step/exchange_internal.h"
 
 #include <limits.h>
 #include <math.h>
