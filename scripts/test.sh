@@ -95,7 +95,7 @@ check "packages" scripts/bootstrap.sh
 check "release build with gcc" build release && run_tests release
 check "rules of the tree" scripts/check_rules.sh
 [ "${1:-}" != --quick ] || finish
-check "build with sanitizers" build asan && run_tests asan -LE 'mpi|slow|plots'
+check "build with sanitizers" build asan && run_tests asan -LE 'mpi|slow|plots|simgrid'
 check "build with clang" build clang
 check "format" scripts/format.sh --check
 [ ! -e build/clang/compile_commands.json ] || check "clang-tidy" tidy
