@@ -32,7 +32,7 @@ typedef struct plan_arguments {
   const char *only_paper; /* the last option that belongs to --paper */
   double bytes;
   int64_t rounds, experts, ranks, nodes; /* ranks 0: as many as there are */
-  ef_network network;
+  ef_interconnect network;
   const char *only_nodes; /* the last option that needs several nodes */
 } plan_arguments;
 
@@ -155,7 +155,7 @@ static ef_status check(const ef_cli *cli, const plan_arguments *a) {
 
 ef_status ef_cli_plan(ef_cli *cli, int argc, char **argv) {
   ef_paper_settings usual = ef_paper_defaults();
-  plan_arguments a = {.network = EF_PLAN_NETWORK,
+  plan_arguments a = {.network = EF_PLAN_INTERCONNECT,
                       .bytes = usual.bytes,
                       .rounds = (int64_t)usual.rounds,
                       .experts = (int64_t)usual.experts};

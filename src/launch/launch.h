@@ -7,12 +7,12 @@
 typedef struct ef_launch {
   const ef_deck *deck;
   const ef_method *method;
-  const char *folder;        /* run folder, made if it is not there */
-  bool resume;               /* go on with what the folder holds */
-  ef_layout layout;          /* what ef_launch_plan plans for; 0 ranks: this launch */
-  const ef_network *network; /* of that plan; NULL: EF_PLAN_NETWORK. Borrowed */
-  bool json;                 /* results on standard output as one JSON object */
-  ef_stop_wish *wish;        /* a stop asked for in advance; NULL: none. Borrowed */
+  const char *folder;             /* run folder, made if it is not there */
+  bool resume;                    /* go on with what the folder holds */
+  ef_layout layout;               /* what ef_launch_plan plans for; 0 ranks: this launch */
+  const ef_interconnect *network; /* of that plan; NULL: EF_PLAN_INTERCONNECT. Borrowed */
+  bool json;                      /* results on standard output as one JSON object */
+  ef_stop_wish *wish;             /* a stop asked for in advance; NULL: none. Borrowed */
 } ef_launch;
 
 /* Reads and cuts the text into FOLDER/tokens, unless the same text settings made it before. Collective. */

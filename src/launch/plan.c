@@ -48,7 +48,8 @@ static ef_status plan_in(const ef_launch *launch, const char *folder, bool timed
   EF_TRY(ef_run_open(&alone, launch->deck, folder, &run));
   ef_status status = ef_plan_make(&run, launch->method, launch->layout, plan);
   if (status == EF_OK && timed)
-    status = ef_plan_time(&run, launch->method, launch->network ? launch->network : &EF_PLAN_NETWORK, plan);
+    status =
+        ef_plan_time(&run, launch->method, launch->network ? launch->network : &EF_PLAN_INTERCONNECT, plan);
   ef_run_close(&run);
   return status;
 }

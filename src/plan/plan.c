@@ -118,10 +118,11 @@ static ef_status add_seconds(const ef_planner *p, ef_plan *plan) {
   return EF_OK;
 }
 
-const ef_network EF_PLAN_NETWORK = {
+const ef_interconnect EF_PLAN_INTERCONNECT = {
     .latency = 2e-6, .bandwidth = 12.5e9, .node_latency = 5e-7, .node_bandwidth = 5e9, .overhead = 5e-7};
 
-ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_network *network, ef_plan *plan) {
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_interconnect *network,
+                       ef_plan *plan) {
   ef_population population = {0};
   ef_planner planner;
   ef_speeds speeds = {0};
@@ -173,7 +174,7 @@ static ef_status note(const ef_run *run, const ef_plan *plan) {
 ef_status ef_plan_note(const ef_run *run, const ef_method *method, bool first) {
   ef_plan plan = {.layout = ef_layout_of(run->par)};
   EF_TRY(ef_agree(run->par, ef_plan_make(run, method, plan.layout, &plan)));
-  if (first) EF_TRY(ef_plan_time(run, method, &EF_PLAN_NETWORK, &plan));
+  if (first) EF_TRY(ef_plan_time(run, method, &EF_PLAN_INTERCONNECT, &plan));
   return ef_agree(run->par, ef_par_root(run->par) ? note(run, &plan) : EF_OK);
 }
 

@@ -55,13 +55,14 @@ ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout lay
 
 /* A network that plans take for one that nobody has measured, of the order of 100 Gbit/s between nodes and of
  * shared memory within. */
-extern const ef_network EF_PLAN_NETWORK;
+extern const ef_interconnect EF_PLAN_INTERCONNECT;
 
 /* Adds the seconds of a run with the plan's layout: trains and reads every model for some steps here and
  * multiplies. Where the layout is that of this launch the exchange is in the measurement; otherwise it is
  * that of step/step_time.h over `network`, and one rank must measure. EF_MACHINE. Collective over run->par.
  */
-ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_network *network, ef_plan *plan);
+ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_interconnect *network,
+                       ef_plan *plan);
 
 /* Makes the plan and notes its peak and, if it is the first start of the run, its seconds in the run log
  * (event "plan"), where the report finds them. Called when the run was opened; errors as above. Collective.

@@ -250,7 +250,7 @@ static double crowd(int per_node) {
 /* A sum moves three numbers where AdamW moves seven. */
 static const double SUM_BY_ADAM = 3.0 / 7.0;
 
-static ef_status spread_step(const ef_planner *p, const ef_network *network, double wait, ef_speeds *s) {
+static ef_status spread_step(const ef_planner *p, const ef_interconnect *network, double wait, ef_speeds *s) {
   const ef_deck *d = p->deck;
   const ef_step_shape shape = {.B = (size_t)d->tune.micro_batch,
                                .T = (size_t)d->global.context,
@@ -267,7 +267,7 @@ static ef_status spread_step(const ef_planner *p, const ef_network *network, dou
   return EF_OK;
 }
 
-ef_status ef_speeds_spread(const ef_planner *p, const ef_network *network, ef_speeds *s) {
+ef_status ef_speeds_spread(const ef_planner *p, const ef_interconnect *network, ef_speeds *s) {
   if (p->ranks == s->ranks) return EF_OK;
   double wait = crowd(p->peers + 1);
   EF_TRY(spread_step(p, network, wait, s));

@@ -11,5 +11,5 @@ ef_status ef_speeds_measure(const ef_planner *planner, ef_speeds *speeds);
 /* Makes them those of the planner's ranks, if one rank was measured and there are more: the step of the
  * global model by step/step_time.h over this network, and ranks beyond the cores of a node, which is taken
  * to be like this one, wait for each other. EF_MACHINE. Local. */
-ef_status ef_speeds_spread(const ef_planner *planner, const ef_network *network, ef_speeds *speeds);
+ef_status ef_speeds_spread(const ef_planner *planner, const ef_interconnect *network, ef_speeds *speeds);
 void ef_speeds_free(ef_speeds *speeds);

@@ -9,7 +9,7 @@ typedef struct ef_sim_options {
   double batch, context, micro_batches; /* of a step; micro_batches 0: one on every rank */
   double steps;                         /* that are measured, after one that chooses routes and buffers */
   double adam_seconds;                  /* of AdamW, per float */
-  ef_network network;                   /* as in the platform file: for the prediction alone */
+  ef_interconnect network;              /* as in the platform file: for the prediction alone */
 } ef_sim_options;
 
 /* From "--name value" pairs, names with - for _; what is not named keeps its default. EF_INPUT. Local. */

@@ -13,7 +13,7 @@ typedef struct job {
   const ef_dims *dims;
   const ef_table *table;
   const ef_step_shape *shape;
-  const ef_network *net;
+  const ef_interconnect *net;
   const ef_step_work *work;
   double N, nodes, c; /* ranks, nodes, ranks of a node */
   double layers;      /* with experts */
@@ -151,7 +151,7 @@ static double swap(const job *j, load bytes, double messages) {
 
 /* Through the leaders of the nodes: up to the leader, from node to node, down. */
 static double swap_by_node(const job *j, load bytes) {
-  const ef_network *n = j->net;
+  const ef_interconnect *n = j->net;
   double members = j->c - 1.0, sizes = 16.0 * j->N, share = (j->N - j->c) / (j->N - 1.0);
   double far = of_node(j, bytes) * share, inner = members > 0.0 ? far - bytes.mean * share : 0.0;
   double up = n->node_latency + 2.0 * members * n->overhead + (members * sizes + inner) / n->node_bandwidth;
@@ -237,7 +237,7 @@ static double compute(const job *j) {
 }
 
 ef_step_time ef_step_time_of(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape,
-                             int ranks, int nodes, const ef_network *network, const ef_step_work *work) {
+                             int ranks, int nodes, const ef_interconnect *network, const ef_step_work *work) {
   job j = job_of(dims, table, shape, ranks, nodes);
   j.net = network;
   j.work = work;

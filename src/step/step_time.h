@@ -15,11 +15,11 @@
 
 #include "step/step.h"
 
-typedef struct ef_network {
+typedef struct ef_interconnect {
   double latency, bandwidth;           /* between nodes: s, bytes/s of a node */
   double node_latency, node_bandwidth; /* between ranks of one node: s, bytes/s of a rank */
   double overhead;                     /* s that sending or receiving one message occupies a rank; may be 0 */
-} ef_network;
+} ef_interconnect;
 
 /* Seconds of computation on one rank. */
 typedef struct ef_step_work {
@@ -53,4 +53,4 @@ double ef_step_bytes(const ef_dims *dims, const ef_table *table, const ef_step_s
 
 /* ranks >= nodes >= 1. */
 ef_step_time ef_step_time_of(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape,
-                             int ranks, int nodes, const ef_network *network, const ef_step_work *work);
+                             int ranks, int nodes, const ef_interconnect *network, const ef_step_work *work);

@@ -101,7 +101,7 @@ Test(plan_time, rounds_of_logits) {
 
 /* A step has two micro-batches, the network takes no time. One rank on each node: nobody waits for a core. */
 Test(plan_time, another_layout) {
-  const ef_network free_network = {.bandwidth = 1e30, .node_bandwidth = 1e30};
+  const ef_interconnect free_network = {.bandwidth = 1e30, .node_bandwidth = 1e30};
   const struct {
     int ranks;
     double step, window;

@@ -6,7 +6,8 @@
 
 enum { D = 8, LAYERS = 2, MEMBER = 4 * D /* bytes of a row */ };
 
-static const ef_network plain = {.latency = 1000, .bandwidth = 1, .node_latency = 10, .node_bandwidth = 4};
+static const ef_interconnect plain = {
+    .latency = 1000, .bandwidth = 1, .node_latency = 10, .node_bandwidth = 4};
 static const ef_step_work work = {.micro = 7.0, .adam = 0.5};
 
 typedef struct sample {
@@ -24,7 +25,7 @@ static sample sample_of(size_t E, size_t M) {
   return s;
 }
 
-static ef_step_time time_of(const sample *s, int ranks, int nodes, const ef_network *net,
+static ef_step_time time_of(const sample *s, int ranks, int nodes, const ef_interconnect *net,
                             const ef_step_work *seconds) {
   return ef_step_time_of(&s->dims, &s->table, &s->shape, ranks, nodes, net, seconds);
 }
@@ -63,7 +64,7 @@ Test(step_time, two_ranks_on_two_nodes) {
 
 Test(step_time, the_processor_pays_for_every_message) {
   sample s = sample_of(4, 4);
-  ef_network busy = plain;
+  ef_interconnect busy = plain;
   busy.overhead = 100;
   ef_step_time t = time_of(&s, 4, 4, &plain, &work), slow = time_of(&s, 4, 4, &busy, &work);
   cr_assert_float_eq(slow.agreement - t.agreement, 6 * 2 * 200, 1e-9, "two rounds, one message each way");
@@ -128,11 +129,11 @@ Test(step_time, all_wait_for_the_busiest) {
 
 Test(step_time, leaders_pay_off_where_messages_are_dear) {
   sample s = sample_of(64, 64);
-  const ef_network dear = {
+  const ef_interconnect dear = {
       .latency = 1e-5, .bandwidth = 1e9, .node_latency = 1e-7, .node_bandwidth = 1e10, .overhead = 1e-5};
   s.shape.T = 4;
   s.shape.B = 64; /* rows for everyone */
-  ef_network free = dear;
+  ef_interconnect free = dear;
   free.overhead = 0.0;
   cr_assert_eq(time_of(&s, 64, 8, &dear, &work).route, EF_BY_NODE);
   cr_assert_eq(time_of(&s, 64, 8, &free, &work).route, EF_PAIRWISE);
