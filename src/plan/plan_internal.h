@@ -17,6 +17,8 @@ typedef struct ef_speeds {
   ef_rate *family;     /* (entries) owned; 0 where the method has no models of their own */
   ef_rate base, local; /* as in ef_planner; local: 0 where no device has a global model */
   ef_rate shared; /* of the global model, its experts spread over all ranks: tune.batch; a window of many */
+  double crowd;   /* ranks of a node by its cores, where more than one: all of them were at work when it was
+                     measured */
   double adam;    /* seconds of AdamW by the float */
 } ef_speeds;
 
@@ -108,6 +110,9 @@ ef_status ef_plan_tuning_memory(const ef_planner *planner, size_t *bytes);
 
 /* Counted peak of the largest device, as the device itself counts it; 0: no device trains. */
 ef_status ef_plan_device_bytes(const ef_planner *planner, size_t *bytes);
+
+/* How many ranks of a node share a core when so many of the run's are at work; at least 1. Local. */
+double ef_plan_crowd(const ef_planner *planner, int working);
 
 /* ---- time (time.c): EF_MACHINE. Local. -------------------------------------------------------------
  */

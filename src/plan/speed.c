@@ -9,6 +9,7 @@
 #include "train/source.h"
 #include "train/spread.h"
 #include "train/trainer.h"
+#include <math.h>
 #include <unistd.h>
 
 enum { WARMING = 2, TIMED = 5, STEPS = WARMING + TIMED };
@@ -241,10 +242,9 @@ static void scale(ef_rate *rate, double factor) {
   rate->window *= factor;
 }
 
-/* How many ranks of a full node share a core. */
-static double crowd(int per_node) {
-  double cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
-  return cores > 0.0 && per_node > cores ? per_node / cores : 1.0;
+double ef_plan_crowd(const ef_planner *p, int working) {
+  double cores = (double)sysconf(_SC_NPROCESSORS_ONLN), of_node = ceil((double)working / p->nodes);
+  return cores > 0.0 && of_node > cores ? of_node / cores : 1.0;
 }
 
 /* A sum moves three numbers where AdamW moves seven. */
@@ -268,8 +268,9 @@ static ef_status spread_step(const ef_planner *p, const ef_interconnect *network
 }
 
 ef_status ef_speeds_spread(const ef_planner *p, const ef_interconnect *network, ef_speeds *s) {
+  s->crowd = ef_plan_crowd(p, p->ranks);
   if (p->ranks == s->ranks) return EF_OK;
-  double wait = crowd(p->peers + 1);
+  double wait = s->crowd;
   EF_TRY(spread_step(p, network, wait, s));
   for (size_t i = 0; i < p->population->entries; i++) scale(&s->family[i], wait);
   scale(&s->base, wait);

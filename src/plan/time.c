@@ -57,16 +57,25 @@ static double local_training(const ef_planner *p, size_t device, const ef_rate *
   return (double)steps * rate->step + looks(steps, p->deck->federation.eval_every) * look;
 }
 
+/* What takes so long when all ranks are at work, if `working` are. */
+static double uncrowded(const ef_planner *p, double seconds, int working) {
+  return seconds * ef_plan_crowd(p, working) / p->speeds->crowd;
+}
+
 /* Of the busiest rank, for units that take these seconds. */
 static ef_status longest(const ef_planner *p, size_t units, const double *unit_seconds, double *seconds) {
   double *work = NULL;
-  int *owner = NULL;
+  int *owner = NULL, working = 0;
   ef_status status = EF_OK;
   *seconds = 0.0;
   EF_GO(EF_NEW(work, (size_t)p->ranks));
   EF_GO(EF_NEW(owner, units));
   ef_balance(units, unit_seconds, p->ranks, owner, work);
-  for (int r = 0; r < p->ranks; r++) *seconds = work[r] > *seconds ? work[r] : *seconds;
+  for (int r = 0; r < p->ranks; r++) {
+    *seconds = work[r] > *seconds ? work[r] : *seconds;
+    working += work[r] > 0.0;
+  }
+  *seconds = uncrowded(p, *seconds, working);
 done:
   ef_free(work);
   ef_free(owner);
@@ -136,7 +145,8 @@ ef_status ef_plan_proxies_time(const ef_planner *p, double *seconds) {
 }
 
 ef_status ef_plan_start_time(const ef_planner *p, double *seconds) {
-  *seconds = pretraining(p, &p->speeds->base, p->deck->global.pretrain_steps, p->deck->global.context);
+  double alone = pretraining(p, &p->speeds->base, p->deck->global.pretrain_steps, p->deck->global.context);
+  *seconds = uncrowded(p, alone, 1);
   return EF_OK;
 }
 
@@ -209,7 +219,7 @@ ef_status ef_plan_rounds_time(const ef_planner *p, double *seconds) {
 
 /* The root measures the new model on its own. */
 ef_status ef_plan_average_time(const ef_planner *p, double *seconds) {
-  *seconds = (double)p->deck->rivals.rounds * measure(p, &p->speeds->local, true);
+  *seconds = (double)p->deck->rivals.rounds * uncrowded(p, measure(p, &p->speeds->local, true), 1);
   return EF_OK;
 }
 

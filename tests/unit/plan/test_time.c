@@ -1,6 +1,7 @@
 #include "plan/speed.h"
 #include "support/sample.h"
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 /* Seconds of every phase by hand, from rates that are whole or half seconds. Llama alone, as in test_plan.c:
  * devices 0 and 1 train, without a slice for early stopping; 2 windows of the holdout, 2 + 1 of the
@@ -30,13 +31,15 @@ static void bench_make(bench *b, const char *method, int ranks) {
                           .family = b->family,
                           .base = {.step = 3.0, .window = 1.0},
                           .local = {.step = 20.0, .window = 2.0},
-                          .shared = {.step = 7.0, .window = 0.5}};
+                          .shared = {.step = 7.0, .window = 0.5},
+                          .crowd = 1.0};
   cr_assert_eq(ef_population_make(&b->s.run, &b->population), EF_OK, "%s", ef_message());
   b->planner = (ef_planner){.run = &b->s.run,
                             .deck = &b->s.deck,
                             .method = ef_method_find(method),
                             .population = &b->population,
                             .ranks = ranks,
+                            .nodes = ranks,
                             .speeds = &b->speeds};
 }
 
@@ -78,6 +81,20 @@ Test(plan_time, the_busiest_rank_counts) {
   bench_make(&b, "deepfusion", 2);
   b.s.deck.fusion.clusters = 3;
   expect_seconds(&b, "proxies", 2 * (2 + 3));
+  bench_free(&b);
+}
+
+/* Four ranks to a core of this machine: what was measured with all of them at work takes a quarter of the
+ * time where one works alone. */
+Test(plan_time, ranks_without_work_leave_the_cores_to_others) {
+  int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  bench b;
+  bench_make(&b, "deepfusion", 4 * cores);
+  b.planner.nodes = 1;
+  b.speeds.crowd = ef_plan_crowd(&b.planner, 4 * cores);
+  cr_expect_float_eq(b.speeds.crowd, 4.0, 1e-12);
+  expect_seconds(&b, "base start", (4 * 3 + 2) / 4.0);
+  expect_seconds(&b, "tuning", 5 * 7 + 0.5 * (3 * 2 + 2 * 3));
   bench_free(&b);
 }
 
