@@ -37,7 +37,7 @@ row() {
   awk -v ranks="$2" -v devices="$3" -v planned="${planned:-0}" -v wall="$(cat "$1/wall")" "$value"'
     /"event": "phase"/ { seconds += value("seconds"); tokens += value("tokens") }
     END {
-      printf "%d\t%d\t%.2f\t%.2f\t%.2f\t%d\t%.1f\n", ranks, devices, seconds, planned, wall, tokens, tokens / seconds
+      printf "%d\t%d\t%.2f\t%.2f\t%.2f\t%.0f\t%.1f\n", ranks, devices, seconds, planned, wall, tokens, tokens / seconds
     }
   ' "$1/metrics.jsonl"
 }
@@ -69,7 +69,7 @@ phase_table() {
   printf '%-20s %6s %10s %10s %10s %10s %14s %10s\n' phase ranks seconds computing exchange waiting bytes imbalance
   awk -F '\t' '
     !($1 in lines) { order[++count] = $1 }
-    { lines[$1] = lines[$1] sprintf("%-20s %6d %10.2f %10.2f %10.2f %10.2f %14d %10.2f\n", $1, $2, $3, $4, $5, $6, $7, $8) }
+    { lines[$1] = lines[$1] sprintf("%-20s %6d %10.2f %10.2f %10.2f %10.2f %14.0f %10.2f\n", $1, $2, $3, $4, $5, $6, $7, $8) }
     END { for (i = 1; i <= count; i++) printf "%s", lines[order[i]] }
   ' "$1"
 }
@@ -88,7 +88,7 @@ table() {
       printf "%12s %8s %10s %10s\n", "tokens/s", "speedup", "efficiency", "bits"
     }
     {
-      printf "%6d %8d %10.2f %10.2f %10.2f %12d ", $1, $2, $3, $4, $5, $6
+      printf "%6d %8d %10.2f %10.2f %10.2f %12.0f ", $1, $2, $3, $4, $5, $6
       printf "%12.1f %8.2f %10.3f %10s\n", $7, $7 / one, $7 / one / $1, $8
     }
   ' "$1"
