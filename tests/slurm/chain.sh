@@ -14,7 +14,7 @@ chain() {
   verdict 'four jobs' "$([ "${#links[@]}" = 4 ] || cat "$work/edgefuse-case-$job.log")"
 }
 
-local_steps 200
+local_steps 300
 cat >>"$deck" <<'DECK'
 market:
   capacity_flops: 4.0e+8
@@ -24,7 +24,7 @@ market:
   slots: 2
   sweeps: []
 DECK
-slow 10
+slow 5
 EDGEFUSE_PROGRAM=$work/slow chain "$work/good" "$deck"
 good=("${links[@]}")
 at_work "$work/good"

@@ -4,10 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 cluster 2
 
-local_steps 60
+local_steps 100
 edgefuse train "$deck" --out "$work/reference" -q
 ends 0
-slow 10
+slow 5
 export EDGEFUSE_PROGRAM=$work/slow
 started=()
 for launcher in srun mpirun; do

@@ -8,7 +8,7 @@ cluster 2
 local_steps 100
 edgefuse train "$deck" --out "$work/reference" -q
 ends 0
-slow 10
+slow 5
 export EDGEFUSE_PROGRAM=$work/slow
 
 # All three at once, on one core each; the node that goes down stays away.
