@@ -52,6 +52,9 @@ void ef_tree_free(ef_tree *tree) {
   ef_free(tree->idle);
   ef_free(tree->open.node);
   ef_free(tree->all.node);
+  ef_free(tree->together.node);
+  ef_free(tree->coming.node);
+  ef_free(tree->starts);
   ef_free(tree->lists);
   ef_free(tree->segments);
   ef_free(tree->pairs);

@@ -1,27 +1,33 @@
-/* Tree sums over ranks. Every rank owns one segment of the vector; the open nodes of all ranks travel segment
- * by segment to its owner, which merges them in the order of the tree; the sums then go to everyone.
+/* Tree sums over ranks, in the stages of stages.h: in each, the open nodes of a row of ranks travel by parts
+ * of the segment to those who keep them, which merge them in the order of the tree. The sums then go back to
+ * everyone, stage by stage.
  */
 #include "base/memory.h"
 #include "par/tags.h"
 #include "par/tree_nodes.h"
-#include "par/units.h"
 
 #include <string.h>
 
-/* The segment of a rank. */
-typedef struct segment {
-  size_t first, count;
-} segment;
-
-static segment segment_of(const ef_tree *tree, const ef_par *par, int rank) {
-  size_t first = ef_block_first(tree->n, par->size, rank);
-  return (segment){first, ef_block_first(tree->n, par->size, rank + 1) - first};
+/* Ranks of a node if all nodes have as many, one after the other; else 1. */
+static int ranks_per_node(const ef_par *par) {
+  int each = par->size % par->nodes.count == 0 ? par->size / par->nodes.count : 1;
+  for (int r = 0; r < par->size; r++) {
+    if (par->nodes.leader[r] != r - r % each) return 1;
+  }
+  return each;
 }
 
 static ef_status prepare(ef_tree *tree, const ef_par *par) {
   if (tree->ranks == par->size) return EF_OK;
   tree->ranks = par->size;
+  tree->stage_count = ef_stages_make(par->size, ranks_per_node(par), tree->stage);
+  tree->segment[0] = (ef_segment){0, tree->n};
+  for (size_t s = 0; s < tree->stage_count; s++) {
+    int row = ef_stage_row(tree->stage[s], par->rank);
+    tree->segment[s + 1] = ef_stage_part(tree->stage[s], tree->segment[s], row);
+  }
   EF_TRY(EF_NEW(tree->pairs, (size_t)par->size));
+  EF_TRY(EF_NEW(tree->starts, (size_t)par->size + 1));
   return EF_NEW(tree->counts, (size_t)par->size);
 }
 
@@ -87,75 +93,143 @@ static ef_status check_leaves(const ef_tree *tree, const ef_par *par, size_t roo
                   leaves, tree->units);
 }
 
-/* Buffers for the segments of all nodes. */
-static ef_status prepare_merge(ef_tree *tree, const ef_par *par) {
-  size_t nodes = 0, count = segment_of(tree, par, par->rank).count;
-  for (int r = 0; r < par->size; r++) nodes += (size_t)tree->counts[r];
-  EF_TRY(ef_nodes_reserve(&tree->all, nodes));
-  return reserve_segments(tree, (nodes - tree->open.count) * count + 1); /* never NULL, even for no floats */
+/* ---- down the stages: sums -------------------------------------------------------------------------- */
+
+/* Lists the open nodes that `count` ranks from `first` on have when their leaves stand together. */
+static void list_together(ef_tree *tree, size_t room, int first, int count) {
+  ef_node_set *set = &tree->together;
+  set->units = tree->units;
+  set->count = 0;
+  for (int r = first; r < first + count; r++) {
+    for (size_t k = 0; k < (size_t)tree->counts[r]; k++) {
+      ef_nodes_insert(set, listed(tree, room, r, k), NULL, NULL);
+    }
+  }
+  ef_nodes_sort(set);
 }
 
-/* Round k: the k-th node of every rank goes out by segments. Received segments stand rank by rank in `at`. */
-static ef_status scatter_round(ef_tree *tree, ef_par *par, size_t k, size_t room, float **at) {
-  bool have = k < tree->open.count;
-  const float *data = have ? tree->open.node[k].data : NULL;
-  segment mine = segment_of(tree, par, par->rank);
-  for (int r = 0; r < par->size; r++) {
-    segment theirs = segment_of(tree, par, r);
-    bool comes = r != par->rank && k < (size_t)tree->counts[r];
-    ef_node node = listed(tree, room, r, k);
-    node.data = *at;
-    tree->pairs[r] = (ef_pair){.send = have ? data + theirs.first : NULL,
-                               .send_bytes = have ? theirs.count * sizeof(float) : 0,
-                               .recv = *at,
-                               .recv_bytes = comes ? mine.count * sizeof(float) : 0};
-    if (!comes) continue;
-    tree->all.node[tree->all.count++] = node;
-    *at += mine.count;
+/* Lists what comes to this rank in a stage, row by row, as the senders have it. */
+static void list_coming(ef_tree *tree, const ef_par *par, ef_stage stage, size_t room) {
+  ef_node_set *coming = &tree->coming;
+  coming->count = 0;
+  for (int row = 0; row < stage.radix; row++) {
+    int member = ef_stage_member(stage, par->rank, row);
+    tree->starts[row] = coming->count;
+    if (member == par->rank) continue;
+    list_together(tree, room, ef_stage_first(stage, member), stage.stride);
+    for (size_t k = 0; k < tree->together.count; k++) {
+      coming->node[coming->count++] = tree->together.node[k];
+    }
   }
+  tree->starts[stage.radix] = coming->count;
+}
+
+/* Buffers for all nodes that come. */
+static ef_status prepare_merge(ef_tree *tree, const ef_par *par, size_t room) {
+  size_t nodes = 0, floats = 1; /* never NULL, even for no floats */
+  for (int r = 0; r < par->size; r++) nodes += (size_t)tree->counts[r];
+  EF_TRY(ef_nodes_reserve(&tree->all, nodes));
+  EF_TRY(ef_nodes_reserve(&tree->together, nodes));
+  EF_TRY(ef_nodes_reserve(&tree->coming, nodes));
+  for (size_t s = 0; s < tree->stage_count; s++) {
+    list_coming(tree, par, tree->stage[s], room);
+    floats += tree->coming.count * tree->segment[s + 1].count;
+  }
+  return reserve_segments(tree, floats);
+}
+
+static ef_status swap(ef_tree *tree, ef_par *par) {
   EF_TRY(ef_swap_begin(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs));
   return ef_swap_end(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs);
 }
 
-/* The whole sum takes the place of the first open node; a rank without nodes takes a fresh buffer. */
-static ef_status settle(ef_tree *tree) {
-  if (tree->open.count > 0) return EF_OK;
-  EF_TRY(ef_nodes_reserve(&tree->open, 1));
-  EF_TRY(ef_tree_take(tree, &tree->open.node[0].data));
-  tree->open.count = 1;
+/* Round k of stage s: the k-th node of every rank goes out by parts. */
+static ef_status scatter_round(ef_tree *tree, ef_par *par, size_t s, size_t k) {
+  ef_stage stage = tree->stage[s];
+  ef_segment before = tree->segment[s], mine = tree->segment[s + 1];
+  bool have = k < tree->all.count;
+  for (int row = 0; row < stage.radix; row++) {
+    int member = ef_stage_member(stage, par->rank, row);
+    if (member == par->rank) continue;
+    ef_segment theirs = ef_stage_part(stage, before, row);
+    size_t at = tree->starts[row] + k;
+    bool comes = at < tree->starts[row + 1];
+    tree->pairs[member] =
+        (ef_pair){.send = have ? tree->all.node[k].data + (theirs.first - before.first) : NULL,
+                  .send_bytes = have ? theirs.count * sizeof(float) : 0,
+                  .recv = comes ? tree->coming.node[at].data : NULL,
+                  .recv_bytes = comes ? mine.count * sizeof(float) : 0};
+  }
+  return swap(tree, par);
+}
+
+static size_t most_rounds(const ef_tree *tree, int radix) {
+  size_t most = tree->all.count;
+  for (int row = 0; row < radix; row++) {
+    size_t count = tree->starts[row + 1] - tree->starts[row];
+    if (count > most) most = count;
+  }
+  return most;
+}
+
+/* Stage s: parts of the open nodes travel and are merged, in place where this rank had them and from *at on.
+ */
+static ef_status sum_stage(ef_tree *tree, ef_par *par, size_t s, size_t room, float **at) {
+  size_t shift = tree->segment[s + 1].first - tree->segment[s].first, count = tree->segment[s + 1].count;
+  list_coming(tree, par, tree->stage[s], room);
+  for (size_t i = 0; i < tree->coming.count; i++, *at += count) tree->coming.node[i].data = *at;
+  ef_nodes_sort(&tree->all); /* the order in which the receivers list them */
+  memset(tree->pairs, 0, (size_t)par->size * sizeof *tree->pairs);
+  size_t rounds = most_rounds(tree, tree->stage[s].radix);
+  for (size_t k = 0; k < rounds; k++) EF_TRY(scatter_round(tree, par, s, k));
+  for (size_t i = 0; i < tree->all.count; i++) tree->all.node[i].data += shift;
+  tree->all.n = count;
+  for (size_t i = 0; i < tree->coming.count; i++) {
+    ef_nodes_insert(&tree->all, tree->coming.node[i], NULL, NULL);
+  }
   return EF_OK;
 }
 
-/* Merges the segments, in place, those of this rank's nodes inside its own buffers, and puts the sum where
- * the whole sum will stand. */
-static ef_status merge(ef_tree *tree, const ef_par *par) {
-  size_t arrived = tree->all.count;
-  segment mine = segment_of(tree, par, par->rank);
-  tree->all.count = 0; /* the list is rewritten in place: never more nodes than were read before */
-  for (size_t i = 0; i < arrived; i++) ef_nodes_insert(&tree->all, tree->all.node[i], NULL, NULL);
-  for (size_t k = 0; k < tree->open.count; k++) {
-    ef_node node = tree->open.node[k];
-    node.data += mine.first;
-    ef_nodes_insert(&tree->all, node, NULL, NULL);
-  }
+static ef_status sum_stages(ef_tree *tree, ef_par *par, size_t room) {
+  float *at = tree->segments;
+  tree->all.units = tree->units;
+  tree->all.count = tree->open.count;
+  memcpy(tree->all.node, tree->open.node, tree->open.count * sizeof *tree->all.node);
+  for (size_t s = 0; s < tree->stage_count; s++) EF_TRY(sum_stage(tree, par, s, room, &at));
+  return EF_OK;
+}
+
+/* ---- up the stages: the sums of all segments go to everyone ----------------------------------------- */
+
+/* The whole sum will take the place of the first open node; a rank without nodes takes a fresh buffer. The
+ * segment of this rank is put there. */
+static ef_status settle(ef_tree *tree) {
   EF_TRY(EF_CHECK(tree->all.count == 1, EF_FAULT, "tree sum: leaves overlap"));
-  EF_TRY(settle(tree));
+  if (tree->open.count == 0) {
+    EF_TRY(ef_nodes_reserve(&tree->open, 1));
+    EF_TRY(ef_tree_take(tree, &tree->open.node[0].data));
+    tree->open.count = 1;
+  }
+  ef_segment mine = tree->segment[tree->stage_count];
   float *sum = tree->open.node[0].data + mine.first;
   if (tree->all.node[0].data != sum) memcpy(sum, tree->all.node[0].data, mine.count * sizeof *sum);
   return EF_OK;
 }
 
-static ef_status gather_segments(ef_tree *tree, ef_par *par, float *out) {
-  segment mine = segment_of(tree, par, par->rank);
-  for (int r = 0; r < par->size; r++) {
-    segment theirs = segment_of(tree, par, r);
-    tree->pairs[r] = (ef_pair){.send = out + mine.first,
-                               .send_bytes = mine.count * sizeof(float),
-                               .recv = out + theirs.first,
-                               .recv_bytes = theirs.count * sizeof(float)};
+static ef_status gather_stage(ef_tree *tree, ef_par *par, size_t s, float *out) {
+  ef_stage stage = tree->stage[s];
+  ef_segment mine = tree->segment[s + 1];
+  memset(tree->pairs, 0, (size_t)par->size * sizeof *tree->pairs);
+  for (int row = 0; row < stage.radix; row++) {
+    int member = ef_stage_member(stage, par->rank, row);
+    if (member == par->rank) continue;
+    ef_segment theirs = ef_stage_part(stage, tree->segment[s], row);
+    tree->pairs[member] = (ef_pair){.send = out + mine.first,
+                                    .send_bytes = mine.count * sizeof(float),
+                                    .recv = out + theirs.first,
+                                    .recv_bytes = theirs.count * sizeof(float)};
   }
-  EF_TRY(ef_swap_begin(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs));
-  return ef_swap_end(par, EF_PAIRWISE, EF_TAG_TREE, tree->pairs);
+  return swap(tree, par);
 }
 
 /* The tree is then one whole node, as after a local sum. */
@@ -171,15 +245,11 @@ ef_status ef_tree_sum_all(ef_tree *tree, ef_par *par, const float **sum) {
   size_t room = 0;
   EF_TRY(share_lists(tree, par, &room));
   EF_TRY(check_leaves(tree, par, room));
-  tree->all.units = tree->units;
-  tree->all.n = segment_of(tree, par, par->rank).count;
-  tree->all.count = 0;
-  EF_TRY(ef_agree(par, prepare_merge(tree, par)));
-  float *at = tree->segments;
-  for (size_t k = 0; k < room; k++) EF_TRY(scatter_round(tree, par, k, room, &at));
-  EF_TRY(ef_agree(par, merge(tree, par)));
+  EF_TRY(ef_agree(par, prepare_merge(tree, par, room)));
+  EF_TRY(sum_stages(tree, par, room));
+  EF_TRY(ef_agree(par, settle(tree)));
   float *out = tree->open.node[0].data;
-  EF_TRY(gather_segments(tree, par, out));
+  for (size_t s = tree->stage_count; s-- > 0;) EF_TRY(gather_stage(tree, par, s, out));
   become_whole(tree);
   *sum = out;
   return EF_OK;

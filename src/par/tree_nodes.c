@@ -55,6 +55,18 @@ void ef_nodes_insert(ef_node_set *set, ef_node node, void (*release)(void *ctx, 
   set->node[set->count++] = node;
 }
 
+/* By insertion: leaves come in order but for few. */
+void ef_nodes_sort(ef_node_set *set) {
+  for (size_t i = 1; i < set->count; i++) {
+    ef_node node = set->node[i];
+    size_t at = i;
+    for (; at > 0 && first_leaf(&set->node[at - 1]) > first_leaf(&node); at--) {
+      set->node[at] = set->node[at - 1];
+    }
+    set->node[at] = node;
+  }
+}
+
 bool ef_nodes_cover(const ef_node_set *set, size_t unit) {
   for (size_t i = 0; i < set->count; i++) {
     if (unit >> set->node[i].level == set->node[i].index) return true;

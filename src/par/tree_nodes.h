@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "par/stages.h"
 #include "par/tree.h"
 
 /* Node (level, index) with its partial sum; `data` is NULL once the node has become part of another. */
@@ -16,7 +17,7 @@ typedef struct ef_node_set {
   size_t n;      /* floats of each node that are summed */
   size_t count;  /* open nodes */
   size_t room;   /* entries of `node` */
-  ef_node *node; /* (room), owned; no order */
+  ef_node *node; /* (room), owned; no order but behind ef_nodes_sort */
 } ef_node_set;
 
 /* Room for `room` open nodes; what is in the set stays. EF_MACHINE. Local. */
@@ -26,6 +27,9 @@ ef_status ef_nodes_reserve(ef_node_set *set, size_t room);
  * data; the data that are no longer needed are handed to `release` (may be NULL). There must be room. Local.
  */
 void ef_nodes_insert(ef_node_set *set, ef_node node, void (*release)(void *ctx, float *data), void *ctx);
+
+/* By the first leaf: sets of the same leaves list the same nodes then. Local. */
+void ef_nodes_sort(ef_node_set *set);
 
 /* True if an open node covers this leaf. Local. */
 bool ef_nodes_cover(const ef_node_set *set, size_t unit);
@@ -40,14 +44,20 @@ struct ef_tree {
   float **owned;    /* (buffers) all of them, so that none is lost */
   float **idle;     /* (buffers) those not in use, idle_count */
   size_t idle_count, buffers;
-  ef_node_set all;      /* segments of the nodes of all ranks */
+  ef_node_set all;      /* parts of the nodes merged so far in a sum over ranks */
+  ef_node_set together; /* nodes of some ranks, without data */
+  ef_node_set coming;   /* nodes that a stage brings, row by row, ... */
+  size_t *starts;       /* (ranks+1) ... and where those of a row start */
   int64_t *lists;       /* (size*lists_room*2) level and index of every rank's open nodes */
   size_t lists_entries; /* numbers that `lists` holds */
-  float *segments;      /* (segments_floats) segments received */
+  float *segments;      /* (segments_floats) parts received */
   size_t segments_floats;
   ef_pair *pairs;  /* (ranks) */
   int64_t *counts; /* (ranks) open nodes of each rank */
-  int ranks;
+  int ranks;       /* for which these and the stages were made; 0: none yet */
+  size_t stage_count;
+  ef_stage stage[EF_STAGES_MOST];
+  ef_segment segment[EF_STAGES_MOST + 1]; /* of this rank, before each stage and behind the last */
 };
 
 /* A buffer (n) that is not zeroed. EF_MACHINE. Local. */

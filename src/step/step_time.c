@@ -1,5 +1,6 @@
 #include "step/step_time.h"
 
+#include "par/stages.h"
 #include "par/units.h"
 
 #include <math.h>
@@ -15,12 +16,14 @@ typedef struct job {
   const ef_step_shape *shape;
   const ef_interconnect *net;
   const ef_step_work *work;
-  double N, nodes, c; /* ranks, nodes, ranks of a node */
-  double layers;      /* with experts */
-  double rows;        /* of a micro-batch, once per chosen expert */
-  double held_most;   /* experts of a layer on the rank that holds most */
-  size_t slots;       /* of a step */
-  size_t most_open;   /* open nodes that a rank has in the tree of the shared tensors, at most */
+  double N, nodes, c;             /* ranks, nodes, ranks of a node */
+  double layers;                  /* with experts */
+  double rows;                    /* of a micro-batch, once per chosen expert */
+  double held_most;               /* experts of a layer on the rank that holds most */
+  size_t slots;                   /* of a step */
+  size_t most_open;               /* open nodes that a rank has in the tree of the shared tensors, at most */
+  ef_stage stage[EF_STAGES_MOST]; /* of the sum of that tree */
+  size_t stage_count;
 } job;
 
 static double bigger(double a, double b) { return a > b ? a : b; }
@@ -43,12 +46,21 @@ static size_t open_nodes(size_t units, size_t first, size_t end) {
   return count;
 }
 
-static void count_open(job *j, int ranks) {
-  for (int r = 0; r < ranks; r++) {
-    size_t M = j->shape->M, first = ef_block_first(M, ranks, r);
-    size_t open = open_nodes(M, first, ef_block_first(M, ranks, r + 1));
-    if (open > j->most_open) j->most_open = open;
+/* Of the leaves that `count` ranks from `first` on have together. */
+static size_t open_of(const job *j, int first, int count) {
+  size_t M = j->shape->M;
+  int ranks = (int)j->N;
+  return open_nodes(M, ef_block_first(M, ranks, first), ef_block_first(M, ranks, first + count));
+}
+
+/* The most that as many ranks in a row have together. */
+static size_t most_open_of(const job *j, int count) {
+  size_t most = 0;
+  for (int first = 0; first < (int)j->N; first += count) {
+    size_t open = open_of(j, first, count);
+    if (open > most) most = open;
   }
+  return most;
 }
 
 static job job_of(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape, int ranks,
@@ -59,7 +71,8 @@ static job job_of(const ef_dims *dims, const ef_table *table, const ef_step_shap
   j.rows = (double)(shape->B * shape->T * dims->K);
   j.held_most = ceil((double)dims->E / j.N);
   j.slots = (shape->M + (size_t)ranks - 1) / (size_t)ranks;
-  count_open(&j, ranks);
+  j.most_open = most_open_of(&j, 1);
+  j.stage_count = ef_stages_make(ranks, ranks / nodes, j.stage);
   return j;
 }
 
@@ -79,19 +92,27 @@ static double told_of_squares(const job *j) {
 static double shared_bytes(const job *j) { return sizeof(float) * (double)j->table->shared; }
 static double row_bytes(const job *j) { return sizeof(float) * (double)j->dims->D; }
 
+/* Of a rank in the sum of the tree: its open nodes but for the parts that it keeps, and its parts of the sum.
+ */
+static double tree_bytes(const job *j, int rank) {
+  ef_segment mine = {0, j->table->shared};
+  size_t floats = 0;
+  for (size_t s = 0; s < j->stage_count; s++) {
+    ef_stage stage = j->stage[s];
+    ef_segment part = ef_stage_part(stage, mine, ef_stage_row(stage, rank));
+    size_t open = open_of(j, ef_stage_first(stage, rank), stage.stride);
+    floats += open * (mine.count - part.count) + (size_t)(stage.radix - 1) * part.count;
+    mine = part;
+  }
+  return sizeof(float) * (double)floats;
+}
+
 /* Mean over ranks of what is handed to MPI beside rows. */
 static double fixed_bytes(const job *j) {
-  double told = sizeof(int64_t) + told_of_nodes(j) + told_of_losses(j) + told_of_squares(j);
+  double told = sizeof(int64_t) + told_of_nodes(j) + told_of_losses(j) + told_of_squares(j), tree = 0.0;
   if (j->layers > 0) told += (double)j->slots * (told_in_slot() + j->layers * told_in_layer(j));
-  double scattered = 0.0; /* each open node but for the segment that its rank keeps, and the sum's segments */
-  int ranks = (int)j->N;
-  for (int r = 0; r < ranks; r++) {
-    size_t M = j->shape->M, n = j->table->shared, first = ef_block_first(M, ranks, r);
-    size_t kept = ef_block_first(n, ranks, r + 1) - ef_block_first(n, ranks, r);
-    size_t open = open_nodes(M, first, ef_block_first(M, ranks, r + 1));
-    scattered += sizeof(float) * (double)open * (double)(n - kept);
-  }
-  return (j->N - 1.0) * told + scattered / j->N + shared_bytes(j) * (j->N - 1.0) / j->N;
+  for (int r = 0; r < (int)j->N; r++) tree += tree_bytes(j, r);
+  return (j->N - 1.0) * told + tree / j->N;
 }
 
 double ef_step_far_rows(const ef_dims *dims, const ef_step_shape *shape, int ranks) {
@@ -106,9 +127,9 @@ double ef_step_far_rows(const ef_dims *dims, const ef_step_shape *shape, int ran
 }
 
 double ef_step_bytes(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape, int ranks,
-                     double far_rows) {
+                     int nodes, double far_rows) {
   if (ranks == 1) return 0.0;
-  const job j = job_of(dims, table, shape, ranks, ranks);
+  const job j = job_of(dims, table, shape, ranks, nodes);
   return fixed_bytes(&j) + far_rows * LEGS * row_bytes(&j) / j.N;
 }
 
@@ -202,15 +223,22 @@ static double exchange(const job *j, ef_route *route) {
   return seconds;
 }
 
+/* A stage of the tree's sum: a round for each open node, and one on the way back. */
+static double stage_seconds(const job *j, ef_stage stage) {
+  double others = stage.radix - 1.0, busy = 2.0 * others * j->net->overhead;
+  double bytes = shared_bytes(j) * others / ((double)stage.stride * stage.radix);
+  bool near = (double)stage.stride * stage.radix <= j->c;
+  double move = near ? bytes / j->net->node_bandwidth : j->c * bytes / j->net->bandwidth;
+  double round = (near ? j->net->node_latency : j->net->latency) + bigger(busy, move);
+  return ((double)most_open_of(j, stage.stride) + 1.0) * round;
+}
+
 /* The M-1 sums of the tree are spread over the ranks. */
 static double reduction(const job *j) {
-  double sums = ((double)j->shape->M - 1.0) * (double)j->table->shared / j->N * j->work->sum;
-  if (j->N == 1.0) return sums;
-  double segments = shared_bytes(j) * (j->N - 1.0) / j->N;
-  double travel = swap(j, (load){segments, segments}, j->N - 1.0);
-  double told = allgather(j, sizeof(int64_t)) + allgather(j, told_of_nodes(j)) +
-                allgather(j, told_of_losses(j)) + allgather(j, told_of_squares(j));
-  return sums + told + ((double)j->most_open + 1.0) * travel;
+  double seconds = ((double)j->shape->M - 1.0) * (double)j->table->shared / j->N * j->work->sum;
+  for (size_t s = 0; s < j->stage_count; s++) seconds += stage_seconds(j, j->stage[s]);
+  return seconds + allgather(j, sizeof(int64_t)) + allgather(j, told_of_nodes(j)) +
+         allgather(j, told_of_losses(j)) + allgather(j, told_of_squares(j));
 }
 
 /* ef_agree in ef_step_run, of each slot and of ef_tree_sum_all. */
@@ -244,6 +272,6 @@ ef_step_time ef_step_time_of(const ef_dims *dims, const ef_table *table, const e
   ef_step_time t = {.compute = compute(&j), .reduction = reduction(&j), .agreement = agreement(&j)};
   t.exchange = exchange(&j, &t.route);
   t.seconds = t.compute + t.exchange + t.reduction + t.agreement;
-  t.bytes = ef_step_bytes(dims, table, shape, ranks, ef_step_far_rows(dims, shape, ranks));
+  t.bytes = ef_step_bytes(dims, table, shape, ranks, nodes, ef_step_far_rows(dims, shape, ranks));
   return t;
 }

@@ -6,7 +6,7 @@
  * Culler et al., PPoPP 1993); the ranks of a node share its way out. Messages of one exchange overlap but for
  * the overhead. Small collectives: recursive doubling, ceil(log2 N) rounds; an all-gather of much: a ring of
  * N-1 rounds (Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005). What is sent and how often is read off the
- * code: step/step.c, step/exchange.c, par/tree_all.c, par/swap_*.c.
+ * code: step/step.c, step/exchange.c, par/tree_all.c and stages.h, par/swap_*.c.
  *
  * Left out: exchanges hidden behind blocks of own tokens (1/N of them), copies of memory, and lists of N*N
  * counts that every rank reads in each layer.
@@ -45,11 +45,11 @@ typedef struct ef_step_time {
  * under even routing. */
 double ef_step_far_rows(const ef_dims *dims, const ef_step_shape *shape, int ranks);
 
-/* Bytes that a rank hands to MPI in a step, mean over ranks, when that many rows are far and travel directly
- * (EF_PAIRWISE, EF_VECTOR). Exact for a step after the first one, which also tries the routes. `table`: of
- * dims, with any experts held. */
+/* Bytes that a rank hands to MPI in a step, mean over ranks that fill `nodes` evenly, when that many rows are
+ * far and travel directly (EF_PAIRWISE, EF_VECTOR). Exact for a step after the first one, which also tries
+ * the routes. `table`: of dims, with any experts held. */
 double ef_step_bytes(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape, int ranks,
-                     double far_rows);
+                     int nodes, double far_rows);
 
 /* ranks >= nodes >= 1. */
 ef_step_time ef_step_time_of(const ef_dims *dims, const ef_table *table, const ef_step_shape *shape,

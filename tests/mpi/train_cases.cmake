@@ -1,4 +1,4 @@
-ef_mpi_test(step_bytes/are_those_of_the_formula)
+ef_mpi_test(step_bytes/are_those_of_the_formula 1 2 3 4 6)
 ef_mpi_test(train_spread/qwen2_moe)
 ef_mpi_test(train_spread/deepseek)
 ef_mpi_test(train_spread/text_without_windows_scores_nothing)

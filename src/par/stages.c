@@ -1,0 +1,31 @@
+#include "par/stages.h"
+
+#include "par/units.h"
+
+/* Adds a stage for every prime factor of `ranks`, the least first. */
+static size_t add_factors(int ranks, int stride, ef_stage *stage, size_t count) {
+  for (int p = 2; ranks > 1; p++) {
+    if (p > ranks / p) p = ranks; /* what has no lesser factor is prime */
+    for (; ranks % p == 0; ranks /= p, stride *= p) stage[count++] = (ef_stage){p, stride};
+  }
+  return count;
+}
+
+size_t ef_stages_make(int ranks, int per_node, ef_stage stage[EF_STAGES_MOST]) {
+  int near = ranks % per_node == 0 ? per_node : 1;
+  size_t count = add_factors(near, 1, stage, 0);
+  return add_factors(ranks / near, near, stage, count);
+}
+
+int ef_stage_row(ef_stage stage, int rank) { return rank / stage.stride % stage.radix; }
+
+int ef_stage_member(ef_stage stage, int rank, int row) {
+  return rank + (row - ef_stage_row(stage, rank)) * stage.stride;
+}
+
+int ef_stage_first(ef_stage stage, int rank) { return rank - rank % stage.stride; }
+
+ef_segment ef_stage_part(ef_stage stage, ef_segment segment, int row) {
+  size_t first = ef_block_first(segment.count, stage.radix, row);
+  return (ef_segment){segment.first + first, ef_block_first(segment.count, stage.radix, row + 1) - first};
+}
