@@ -97,6 +97,22 @@ void ef_tree_reset(ef_tree *tree) {
   for (size_t i = 0; i < tree->buffers; i++) give(tree, tree->owned[i]);
 }
 
+/* Each the widest that starts at `first` and fits, where one that reaches beyond the last leaf ends with it.
+ */
+size_t ef_tree_open_nodes(size_t units, size_t first, size_t end) {
+  size_t count = 0;
+  for (; first < end; count++) {
+    size_t span = 1;
+    while (span < units && first % (2 * span) == 0) {
+      size_t wider = first + 2 * span < units ? first + 2 * span : units;
+      if (wider > end) break;
+      span *= 2;
+    }
+    first += span;
+  }
+  return count;
+}
+
 static double fold(size_t first, size_t span, size_t units, const double *value) {
   if (span == 1) return value[first];
   size_t half = span / 2;

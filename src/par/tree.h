@@ -34,5 +34,8 @@ ef_status ef_tree_sum_all(ef_tree *tree, ef_par *par, const float **sum);
  * Local. */
 void ef_tree_reset(ef_tree *tree);
 
+/* Open nodes of a tree over `units` when the leaves [first, end) and no others were added. Pure. */
+size_t ef_tree_open_nodes(size_t units, size_t first, size_t end);
+
 /* The same tree over one double per unit: value (units) known here. Pure. */
 double ef_tree_fold(size_t units, const double *value);

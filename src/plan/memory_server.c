@@ -2,41 +2,38 @@
 #include "base/memory.h"
 #include "fusion/answers.h"
 #include "methods/recipes.h"
+#include "par/tree.h"
 #include "par/units.h"
 #include "plan/memory.h"
 #include "plan/plan_internal.h"
 #include "step/exchange.h"
 #include <math.h>
 
-enum { LEAVES_MOST = 1 << 16 };
-
 /* ---- tuning ------------------------------------------------------------------------------------------- */
 
-/* Open nodes over the leaves [first, first + span) of `units`, of which added[u] are there. */
-static size_t open_nodes(const bool *added, size_t units, size_t first, size_t span) {
-  if (first >= units) return 0;
-  size_t end = first + span < units ? first + span : units, there = 0;
-  for (size_t u = first; u < end; u++) there += added[u];
-  if (there == 0) return 0;
-  if (there == end - first) return 1;
-  return open_nodes(added, units, first, span / 2) + open_nodes(added, units, first + span / 2, span / 2);
+/* Open nodes when each of the first `ranks` of `size` has added so many of its leaves, in order. */
+static size_t open_nodes(size_t units, int size, int ranks, size_t added) {
+  size_t count = 0, start = 0, end = 0; /* a row of leaves without gaps */
+  for (int r = 0; r < ranks; r++) {
+    size_t first = ef_block_first(units, size, r), next = ef_block_first(units, size, r + 1);
+    if (first != end) {
+      count += ef_tree_open_nodes(units, start, end);
+      start = first;
+    }
+    end = first + added < next ? first + added : next;
+  }
+  return count + ef_tree_open_nodes(units, start, end);
 }
 
 size_t ef_plan_tree_buffers(size_t units, int ranks, bool all) {
-  bool added[LEAVES_MOST] = {false};
-  size_t span = 1, most = 0, slots = (units + (size_t)ranks - 1) / (size_t)ranks;
-  if (units > LEAVES_MOST) return 2; /* never less */
-  while (span < units) span *= 2;
+  size_t most = 0, slots = (units + (size_t)ranks - 1) / (size_t)ranks;
+  int adding = all ? ranks : 1;
   for (size_t slot = 0; slot < slots; slot++) {
     size_t leaves = 0;
-    for (int r = 0; r < (all ? ranks : 1); r++) {
+    for (int r = 0; r < adding; r++) {
       leaves += ef_block_first(units, ranks, r) + slot < ef_block_first(units, ranks, r + 1);
     }
-    most = ef_plan_larger(most, open_nodes(added, units, 0, span) + leaves);
-    for (int r = 0; r < (all ? ranks : 1); r++) {
-      size_t unit = ef_block_first(units, ranks, r) + slot;
-      if (unit < ef_block_first(units, ranks, r + 1)) added[unit] = true;
-    }
+    most = ef_plan_larger(most, open_nodes(units, ranks, adding, slot) + leaves);
   }
   return most;
 }

@@ -1,6 +1,7 @@
 #include "step/step_time.h"
 
 #include "par/stages.h"
+#include "par/tree.h"
 #include "par/units.h"
 
 #include <math.h>
@@ -30,27 +31,11 @@ static double bigger(double a, double b) { return a > b ? a : b; }
 
 /* ---- the tree over micro-batches (par/tree.h) --------------------------------------------------------- */
 
-/* Open nodes that cover the leaves [first, end) of `units`: each the widest that starts there and fits, where
- * one that reaches beyond the last leaf ends with it. */
-static size_t open_nodes(size_t units, size_t first, size_t end) {
-  size_t count = 0;
-  for (; first < end; count++) {
-    size_t span = 1;
-    while (span < units && first % (2 * span) == 0) {
-      size_t wider = first + 2 * span < units ? first + 2 * span : units;
-      if (wider > end) break;
-      span *= 2;
-    }
-    first += span;
-  }
-  return count;
-}
-
-/* Of the leaves that `count` ranks from `first` on have together. */
+/* Open nodes of the leaves that `count` ranks from `first` on have together. */
 static size_t open_of(const job *j, int first, int count) {
   size_t M = j->shape->M;
   int ranks = (int)j->N;
-  return open_nodes(M, ef_block_first(M, ranks, first), ef_block_first(M, ranks, first + count));
+  return ef_tree_open_nodes(M, ef_block_first(M, ranks, first), ef_block_first(M, ranks, first + count));
 }
 
 /* The most that as many ranks in a row have together. */

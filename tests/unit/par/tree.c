@@ -54,6 +54,25 @@ Test(tree, any_order_of_leaves_gives_the_defined_sum) {
   cr_assert_eq(ef_memory_blocks(), before);
 }
 
+/* Nodes of a range by the definition: whole ones where all leaves are in it, else those of both halves. */
+static size_t nodes_in(size_t units, size_t first, size_t span, size_t from, size_t to) {
+  size_t end = first + span < units ? first + span : units;
+  if (first >= units || end <= from || to <= first) return 0;
+  if (from <= first && end <= to) return 1;
+  return nodes_in(units, first, span / 2, from, to) + nodes_in(units, first + span / 2, span / 2, from, to);
+}
+
+Test(tree, open_nodes_of_a_range_are_the_largest_that_fit) {
+  for (size_t units = 1; units <= MOST; units++) {
+    for (size_t first = 0; first <= units; first++) {
+      for (size_t end = first; end <= units; end++) {
+        size_t expected = first < end ? nodes_in(units, 0, 32, first, end) : 0;
+        cr_assert_eq(ef_tree_open_nodes(units, first, end), expected, "%zu to %zu of %zu", first, end, units);
+      }
+    }
+  }
+}
+
 Test(tree, fold_is_the_same_tree) {
   float leaf[MOST];
   double value[MOST];
