@@ -3,7 +3,7 @@
 # times that the model behind `edgefuse plan` foretells (src/step/step_time.h).
 #   scripts/simgrid.sh [--hosts 64,256] [--per-host RANKS] [--network NAME] [--out DIR] [-- options of edgefuse-sim]
 # Writes DIR/simgrid.{jsonl,tsv,md} (DIR: build/simgrid/runs). 77: there is no smpicc.
-# 256 hosts take half a minute and 2 GB; 1,024 more than ten minutes and 10 GB, since SimGrid's work grows with N^2 messages.
+# 1,024 hosts take about four minutes of one core and 10 GB: each rank is a copy of the program.
 # EDGEFUSE_SIM_BUILD: build folder (build/simgrid). EDGEFUSE_JOBS: parallel jobs of the build (2).
 set -euo pipefail
 cd "$(dirname "$0")/.."

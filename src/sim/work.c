@@ -78,8 +78,10 @@ static ef_status gather(ef_par *par, size_t count, const double *mine, double *m
   return status;
 }
 
-/* Every layer has its own busiest rank, for whom all wait. */
-static ef_status find_skew(ef_par *par, size_t layers, double *skew) {
+/* Every layer has its own busiest rank, for whom all wait. Even is what a rank with the most experts has
+ * under even routing: some ranks have none where there are fewer experts than ranks. */
+static ef_status find_skew(ef_par *par, const ef_dims *dims, double *skew) {
+  size_t layers = ef_dims_moe_count(dims), N = (size_t)par->size, held_most = (dims->E + N - 1) / N;
   double mine[EF_SIM_LAYERS], mean[EF_SIM_LAYERS], most[EF_SIM_LAYERS], mean_sum = 0.0, most_sum = 0.0;
   for (size_t l = 0; l < layers; l++) mine[l] = ef_sim_expert_seconds(l);
   EF_TRY(gather(par, layers, mine, mean, most));
@@ -87,7 +89,8 @@ static ef_status find_skew(ef_par *par, size_t layers, double *skew) {
     mean_sum += mean[l];
     most_sum += most[l];
   }
-  *skew = most_sum / mean_sum - 1.0;
+  double even = mean_sum * (double)(N * held_most) / (double)dims->E;
+  *skew = most_sum / even - 1.0;
   return EF_OK;
 }
 
@@ -105,7 +108,7 @@ ef_status ef_sim_work(ef_par *par, const ef_sim_options *options, const ef_dims 
   EF_GO(measure(&j, &spent));
   EF_GO(gather(par, EF_SIM_SPENT_FIELDS, (const double *)&spent, (double *)&outcome->mean,
                (double *)&outcome->most));
-  EF_GO(find_skew(par, ef_dims_moe_count(dims), &outcome->skew));
+  EF_GO(find_skew(par, dims, &outcome->skew));
   outcome->loss = j.loss;
 done:
   ef_step_free(j.step);

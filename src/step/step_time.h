@@ -26,8 +26,8 @@ typedef struct ef_step_work {
   double micro; /* forward and backward of a micro-batch, all its experts included */
   double adam;  /* AdamW, of one float */
   double sum;   /* adding one float of a gradient to another; may be 0 */
-  double skew;  /* rows that the busiest rank computes in a layer beyond those of the mean rank, as a share of
-                   these; 0 if even */
+  double skew;  /* rows that the busiest rank computes in a layer beyond those that even routing gives to a
+                   rank with the most experts, as a share of these; 0 if even */
 } ef_step_work;
 
 /* Of the slowest rank. */
