@@ -2,19 +2,34 @@
 
 #include "par/units.h"
 
-/* Adds a stage for every prime factor of `ranks`, the least first. */
-static size_t add_factors(int ranks, int stride, ef_stage *stage, size_t count) {
+/* A message more is cheaper than a stage more, up to this: 7 messages cost a processor some microseconds at
+ * most, where a stage also costs the latency of the network and the wait for all who are late. */
+enum { WIDEST = 8 };
+
+/* Adds the stages of `ranks`, whose prime factors are taken from the least on, and together as far as they
+ * go.
+ */
+static size_t add_stages(int ranks, int stride, ef_stage *stage, size_t count) {
+  int radix = 1;
   for (int p = 2; ranks > 1; p++) {
     if (p > ranks / p) p = ranks; /* what has no lesser factor is prime */
-    for (; ranks % p == 0; ranks /= p, stride *= p) stage[count++] = (ef_stage){p, stride};
+    for (; ranks % p == 0; ranks /= p) {
+      if (radix > 1 && p > WIDEST / radix) {
+        stage[count++] = (ef_stage){radix, stride};
+        stride *= radix;
+        radix = 1;
+      }
+      radix *= p;
+    }
   }
+  if (radix > 1) stage[count++] = (ef_stage){radix, stride};
   return count;
 }
 
 size_t ef_stages_make(int ranks, int per_node, ef_stage stage[EF_STAGES_MOST]) {
   int near = ranks % per_node == 0 ? per_node : 1;
-  size_t count = add_factors(near, 1, stage, 0);
-  return add_factors(ranks / near, near, stage, count);
+  size_t count = add_stages(near, 1, stage, 0);
+  return add_stages(ranks / near, near, stage, count);
 }
 
 int ef_stage_row(ef_stage stage, int rank) { return rank / stage.stride % stage.radix; }

@@ -1,7 +1,7 @@
-/* A sum over many ranks in stages of few messages: N ranks of prime factors p1, p2, ... are a box of so many
- * sides, and every stage sums along one of them. Messages of a rank: (p1 - 1) + (p2 - 1) + ..., log2 N for
- * powers of two, while the bytes stay those of N - 1 messages (Rabenseifner, "Optimization of collective
- * reduction operations", ICCS 2004, where all sides are 2). Pure.
+/* A sum over many ranks in stages of few messages: N = p1 * p2 * ... ranks are a box of such sides, and every
+ * stage sums along one of them. Messages of a rank: (p1 - 1) + (p2 - 1) + ..., about 2.3 log2 N for powers of
+ * two, while the bytes stay those of N - 1 messages (Rabenseifner, "Optimization of collective reduction
+ * operations", ICCS 2004, where all sides are 2). Pure.
  *
  * Before a stage, `stride` ranks in a row have their leaves in common, and each of them has one segment of
  * the vector; in the stage, `radix` such rows become one, and the segment falls into `radix` parts.
@@ -21,7 +21,7 @@ typedef struct ef_segment {
 } ef_segment;
 
 /* The stages of `ranks`, first those among the `per_node` neighbours of a node, where these divide the ranks;
- * returns their number. */
+ * returns their number. A radix is a prime factor, or several whose product is at most 8. */
 size_t ef_stages_make(int ranks, int per_node, ef_stage stage[EF_STAGES_MOST]);
 
 /* Which of the `radix` rows a rank stands in, and the rank at its place in row `row`. */

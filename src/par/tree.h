@@ -27,7 +27,7 @@ void ef_tree_drop(ef_tree *tree, float *leaf);
 ef_status ef_tree_sum(ef_tree *tree, const float **sum);
 /* Sum over the leaves of all ranks (each leaf added on exactly one rank, else EF_FAULT everywhere); the whole
  * sum on every rank, as above. Reduce-scatter of the open nodes, then all-gather, both in the stages of
- * stages.h: log2 of the ranks messages each where every rank has one open node. Allocates nothing after the
+ * stages.h: O(log ranks) messages of a rank where each has one open node. Allocates nothing after the
  * first sum over leaves that are spread alike. Collective. */
 ef_status ef_tree_sum_all(ef_tree *tree, ef_par *par, const float **sum);
 /* Ready for the next sum over the same units; all leaves, those not added included, go back to the tree.

@@ -56,19 +56,21 @@ Test(stages, cover_all_floats_and_all_leaves) {
   }
 }
 
-Test(stages, are_the_prime_factors_those_of_a_node_first) {
-  const ef_stage expected[] = {{2, 1}, {2, 2}, {3, 4}, {2, 12}, {5, 24}}; /* 10 nodes of 12 ranks */
+static void check(int ranks, int per_node, size_t count, const ef_stage *expected) {
   ef_stage stage[EF_STAGES_MOST];
-  cr_assert_eq(ef_stages_make(120, 12, stage), 5);
-  for (size_t s = 0; s < 5; s++) {
-    cr_assert_eq(stage[s].radix, expected[s].radix);
-    cr_assert_eq(stage[s].stride, expected[s].stride);
+  cr_assert_eq(ef_stages_make(ranks, per_node, stage), count);
+  for (size_t s = 0; s < count; s++) {
+    cr_assert_eq(stage[s].radix, expected[s].radix, "stage %zu of %d ranks", s, ranks);
+    cr_assert_eq(stage[s].stride, expected[s].stride, "stage %zu of %d ranks", s, ranks);
   }
-  cr_assert_eq(ef_stages_make(1, 1, stage), 0);
-  cr_assert_eq(ef_stages_make(1024, 1, stage), 10);
-  cr_assert_eq(ef_stages_make(1 << 30, 1 << 7, stage), 30);
-  cr_assert_eq(ef_stages_make(7, 3, stage), 1);
-  cr_assert_eq(stage[0].radix, 7);
-  cr_assert_eq(ef_stages_make(2147483647, 1, stage), 1); /* prime */
-  cr_assert_eq(stage[0].radix, 2147483647);
+}
+
+Test(stages, are_factors_up_to_eight_those_of_a_node_first) {
+  check(1, 1, 0, NULL);
+  check(8, 1, 1, (const ef_stage[]){{8, 1}});
+  check(8, 4, 2, (const ef_stage[]){{4, 1}, {2, 4}});
+  check(120, 12, 4, (const ef_stage[]){{4, 1}, {3, 4}, {2, 12}, {5, 24}});
+  check(1024, 1, 4, (const ef_stage[]){{8, 1}, {8, 8}, {8, 64}, {2, 512}});
+  check(22, 3, 2, (const ef_stage[]){{2, 1}, {11, 2}});         /* nodes of three do not divide 22 */
+  check(2147483647, 1, 1, (const ef_stage[]){{2147483647, 1}}); /* prime */
 }
