@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/sort.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "step/step.h"
 #include "train/schedule.h"
 #include <string.h>
@@ -174,9 +174,7 @@ static ef_status measure(ef_par *par, const ef_kernels *k, const ef_dims *dims, 
   ef_model model = {0};
   ef_step *step = NULL;
   const ef_step_shape shape = {.B = BATCH, .T = CONTEXT, .M = (size_t)par->size, .train_experts = true};
-  size_t first = ef_block_first(dims->E, par->size, par->rank);
-  size_t next = ef_block_first(dims->E, par->size, par->rank + 1);
-  ef_status status = ef_model_create_shard(dims, first, next - first, &model);
+  ef_status status = ef_shard_create(par, dims, &model);
   EF_GO(ef_agree(par, status));
   ef_model_init(&model, SEED, 0);
   EF_GO(ef_step_create(par, k, &model, &shape, &step));

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "fusion/tune_internal.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "train/block_file.h"
 #include "train/events.h"
 #include "train/measure.h"
@@ -50,13 +50,9 @@ static ef_status read_exit_weights(ef_tuner *t) {
 
 /* This rank's shard of the start: all shared tensors and the experts that it holds. */
 static ef_status load_start(ef_tuner *t) {
-  const ef_par *par = t->run->par;
-  const ef_dims *global = t->tuning->global;
-  size_t first = ef_block_first(global->E, par->size, par->rank);
-  size_t next = ef_block_first(global->E, par->size, par->rank + 1);
   ef_h5 *file = NULL;
   EF_TRY(ef_part_open(t->run, &t->tuning->start, false, &file));
-  ef_status status = ef_model_create_shard(global, first, next - first, &t->shard);
+  ef_status status = ef_shard_create(t->run->par, t->tuning->global, &t->shard);
   if (status == EF_OK) status = ef_block_read(file, "/model", &t->shard.table, true, t->shard.params);
   ef_h5_close(file);
   return status;

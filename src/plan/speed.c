@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/sort.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "step/step.h"
 #include "train/schedule.h"
 #include "train/source.h"
@@ -168,11 +168,8 @@ static ef_status time_shared_reading(const ef_run *run, const ef_model *shard, d
 }
 
 static ef_status time_shared(const ef_run *run, const ef_dims *global, ef_rate *rate) {
-  const ef_par *par = run->par;
-  size_t first = ef_block_first(global->E, par->size, par->rank);
-  size_t next = ef_block_first(global->E, par->size, par->rank + 1);
   ef_model shard = {0};
-  ef_status status = ef_model_create_shard(global, first, next - first, &shard);
+  ef_status status = ef_shard_create(run->par, global, &shard);
   EF_GO(ef_agree(run->par, status));
   ef_model_init(&shard, (uint64_t)run->deck->run.seed, 0);
   EF_GO(time_shared_training(run, &shard, &rate->step));

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "par/units.h"
 #include "sim/kernels.h"
+#include "step/shard.h"
 
 #include <math.h>
 
@@ -97,10 +97,8 @@ static ef_status find_skew(ef_par *par, const ef_dims *dims, double *skew) {
 ef_status ef_sim_work(ef_par *par, const ef_sim_options *options, const ef_dims *dims,
                       ef_sim_outcome *outcome) {
   job j = {.par = par, .options = options, .shape = ef_sim_shape(options, par->size)};
-  size_t first = ef_block_first(dims->E, par->size, par->rank);
-  size_t held = ef_block_first(dims->E, par->size, par->rank + 1) - first;
   ef_sim_spent spent;
-  ef_status status = ef_agree(par, ef_model_create_shard(dims, first, held, &j.model));
+  ef_status status = ef_agree(par, ef_shard_create(par, dims, &j.model));
   if (status != EF_OK) return status;
   ef_model_init(&j.model, RUN_SEED, 0);
   EF_GO(ef_step_create(par, ef_sim_kernels(options->adam_seconds, ef_dims_moe_count(dims)), &j.model,

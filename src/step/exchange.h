@@ -16,8 +16,8 @@ enum { EF_STAGING_MOST = 32 << 20 };
 
 typedef struct ef_exchange ef_exchange; /* opaque: step/exchange_internal.h */
 
-/* For the shard `model` (ef_model_create_shard with this rank's experts: EF_FAULT otherwise), micro-batches
- * of up to `rows` tokens. `train`: backward will follow. The model must outlive the exchange. Collective. */
+/* For the shard `model` (step/shard.h: EF_FAULT otherwise), micro-batches of up to `rows` tokens. `train`:
+ * backward will follow. The model must outlive the exchange. Collective. */
 ef_status ef_exchange_create(ef_par *par, const ef_kernels *kernels, const ef_model *model, size_t rows,
                              bool train, ef_exchange **exchange);
 void ef_exchange_free(ef_exchange *exchange);

@@ -51,8 +51,8 @@ typedef struct ef_step_result {
                             if the exits were not trained */
 } ef_step_result;
 
-/* For the shard `model` (ef_model_create_shard with the experts of this rank; the whole model on one rank),
- * which must outlive the step. EF_MACHINE; EF_INPUT if T is above max_positions. Collective. */
+/* For the shard `model` (step/shard.h; the whole model on one rank), which must outlive the step. EF_MACHINE;
+ * EF_INPUT if T is above max_positions. Collective. */
 ef_status ef_step_create(ef_par *par, const ef_kernels *kernels, ef_model *model, const ef_step_shape *shape,
                          ef_step **step);
 void ef_step_free(ef_step *step);

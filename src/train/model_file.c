@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "model/hf.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "train/block_file.h"
 #include <stdio.h>
 #include <string.h>
@@ -153,9 +153,7 @@ static ef_status read_tokenizer(ef_h5 *file, ef_model_source *source) {
 ef_status ef_model_file_shard(ef_h5 *file, const ef_par *par, ef_model *shard) {
   ef_dims dims;
   EF_TRY(ef_model_file_dims(file, &dims));
-  size_t first = ef_block_first(dims.E, par->size, par->rank),
-         next = ef_block_first(dims.E, par->size, par->rank + 1);
-  EF_TRY(ef_model_create_shard(&dims, first, next - first, shard));
+  EF_TRY(ef_shard_create(par, &dims, shard));
   return ef_model_file_read(file, shard);
 }
 

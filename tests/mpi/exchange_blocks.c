@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "par/units.h"
 #include "step/exchange.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include <string.h>
 
@@ -138,11 +139,9 @@ static ef_status create(setup *s) {
                           .K = s->E < K ? s->E : K,
                           .Fe = 7,
                           .dense_first = 1};
-  size_t first = ef_block_first(s->E, par.size, par.rank);
   EF_TRY(ef_dims_make(EF_DEEPSEEK, &shape, &s->dims));
   EF_TRY(ef_model_create(&s->dims, &s->full));
-  EF_TRY(ef_model_create_shard(&s->dims, first, ef_block_first(s->E, par.size, par.rank + 1) - first,
-                               &s->shard));
+  EF_TRY(ef_shard_create(&par, &s->dims, &s->shard));
   ef_model_init(&s->full, 5, 0);
   ef_model_init(&s->shard, 5, 0);
   s->dims.K = K; /* the exchange asks it only for the number of rows */

@@ -1,7 +1,7 @@
 /* A set of logits has the bits of one rank on any number of ranks, dense or with the experts spread. */
 #include "base/memory.h"
-#include "par/units.h"
 #include "rivals/logits.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include "support/tiny_run.h"
 #include <string.h>
@@ -18,9 +18,7 @@ static ef_model shard_of(bool experts, const ef_par *ranks) {
   ef_dims dims;
   ef_model model;
   ef_status status = ef_dims_make(experts ? EF_QWEN2_MOE : EF_LLAMA, &shape, &dims);
-  size_t first = ef_block_first(dims.E, ranks->size, ranks->rank);
-  size_t next = ef_block_first(dims.E, ranks->size, ranks->rank + 1);
-  if (status == EF_OK) status = ef_model_create_shard(&dims, first, next - first, &model);
+  if (status == EF_OK) status = ef_shard_create(ranks, &dims, &model);
   cr_assert(mpi_all(status == EF_OK), "%s", ef_message());
   ef_model_init(&model, 3, 0);
   return model;

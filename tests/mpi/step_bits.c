@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "model/exits.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "step/step.h"
 #include "support/mpi_test.h"
 #include <math.h>
@@ -183,8 +183,7 @@ static bool same_result(const ef_dims *dims, const ef_step_result *a, const ef_s
 }
 
 static ef_status shard_of(const ef_dims *dims, ef_model *shard) {
-  size_t first = ef_block_first(dims->E, par.size, par.rank);
-  EF_TRY(ef_model_create_shard(dims, first, ef_block_first(dims->E, par.size, par.rank + 1) - first, shard));
+  EF_TRY(ef_shard_create(&par, dims, shard));
   ef_model_init(shard, 5, 0);
   return EF_OK;
 }

@@ -1,6 +1,6 @@
 /* The bytes that ef_traffic counts in a step are those of the formula. Every token goes to every expert, so
  * that the routing is even whatever the router says. */
-#include "par/units.h"
+#include "step/shard.h"
 #include "step/step_time.h"
 #include "support/mpi_test.h"
 #include <math.h>
@@ -20,8 +20,6 @@ static ef_status batch(void *ctx, size_t micro, int32_t *ids, int32_t *targets) 
 
 /* Bytes of all ranks in the second step: the first one tries the routes. */
 static ef_status count(const ef_dims *dims, const ef_step_shape *shape, ef_table *table, int64_t *bytes) {
-  size_t first = ef_block_first(dims->E, par.size, par.rank);
-  size_t held = ef_block_first(dims->E, par.size, par.rank + 1) - first;
   const float exits[1] = {0.5f};
   ef_model shard;
   ef_step *step;
@@ -30,7 +28,7 @@ static ef_status count(const ef_dims *dims, const ef_step_shape *shape, ef_table
                        .tau = 1.0f,
                        .exit_weights = ef_dims_exit_count(dims) > 0 ? exits : NULL,
                        .adamw = {.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f}};
-  EF_TRY(ef_model_create_shard(dims, first, held, &shard));
+  EF_TRY(ef_shard_create(&par, dims, &shard));
   ef_model_init(&shard, 3, 0);
   EF_TRY(ef_step_create(&par, ef_kernels_find("blas"), &shard, shape, &step));
   ef_traffic before = par.traffic;
@@ -42,6 +40,7 @@ static ef_status count(const ef_dims *dims, const ef_step_shape *shape, ef_table
   EF_TRY(ef_allgather_i64(&par, &mine, 1, all));
   *bytes = 0;
   for (int r = 0; r < par.size; r++) *bytes += all[r];
+  size_t held = shard.table.expert_count;
   ef_step_free(step);
   ef_model_free(&shard);
   return ef_table_build(dims, 0, held, table);

@@ -1,6 +1,6 @@
 /* Confidence of a model whose experts are spread: the counts of one rank on any number of ranks. */
 #include "base/memory.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include "support/support.h"
 #include "support/tiny_run.h"
@@ -11,12 +11,10 @@ enum { E = 5, T = 8, B = 2, HEADS = 2, THRESHOLDS = 3 };
 static const double thresholds[THRESHOLDS] = {0.05, 0.1, 0.3};
 
 static ef_confidence measure(ef_par *ranks, const ef_dims *dims, const ef_stream *streams) {
-  size_t first = ef_block_first(dims->E, ranks->size, ranks->rank);
-  size_t next = ef_block_first(dims->E, ranks->size, ranks->rank + 1);
   ef_model shard;
   ef_confidence c;
   ef_confidence_text text = {streams, 2, B, T, 9};
-  cr_assert(mpi_all(ef_model_create_shard(dims, first, next - first, &shard) == EF_OK), "%s", ef_message());
+  cr_assert(mpi_all(ef_shard_create(ranks, dims, &shard) == EF_OK), "%s", ef_message());
   ef_model_init(&shard, 3, 0);
   cr_assert(mpi_all(ef_confidence_measure(ranks, ef_kernels_find("blas"), &shard, &text, thresholds,
                                           THRESHOLDS, &c) == EF_OK),

@@ -1,7 +1,7 @@
 /* Scores by document of a model whose experts are spread over ranks: the bits of one rank, the sums of a
  * serial evaluation that looks for the start of each document. */
 #include "base/memory.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include "support/support.h"
 #include "support/tiny_run.h"
@@ -38,12 +38,10 @@ static ef_stream stream_of(const size_t *lengths, size_t count, size_t *document
 
 static ef_quality spread_over(ef_par *ranks, const ef_dims *dims, const ef_stream *stream,
                               ef_documents *documents) {
-  size_t first = ef_block_first(dims->E, ranks->size, ranks->rank);
-  size_t next = ef_block_first(dims->E, ranks->size, ranks->rank + 1);
   ef_model shard;
   ef_spread spread;
   ef_quality q;
-  cr_assert(mpi_all(ef_model_create_shard(dims, first, next - first, &shard) == EF_OK), "%s", ef_message());
+  cr_assert(mpi_all(ef_shard_create(ranks, dims, &shard) == EF_OK), "%s", ef_message());
   ef_model_init(&shard, 3, 0);
   cr_assert(mpi_all(ef_spread_create(ranks, k, &shard, B, T, &spread) == EF_OK), "%s", ef_message());
   cr_assert(mpi_all(ef_spread_documents(&spread, stream, documents, &q) == EF_OK), "%s", ef_message());
@@ -144,8 +142,7 @@ MPI_TEST(train_documents, a_text_needs_the_list_of_its_documents) {
   ef_quality q;
   ef_documents none = {0};
   ef_stream stream = tiny_stream(50, 8), nothing = tiny_stream(1, 8);
-  size_t first = ef_block_first(E, par.size, par.rank), next = ef_block_first(E, par.size, par.rank + 1);
-  cr_assert(mpi_all(ef_model_create_shard(&dims, first, next - first, &shard) == EF_OK));
+  cr_assert(mpi_all(ef_shard_create(&par, &dims, &shard) == EF_OK));
   cr_assert(mpi_all(ef_spread_create(&par, k, &shard, B, T, &spread) == EF_OK));
   cr_assert(mpi_all(ef_spread_documents(&spread, &stream, &none, &q) == EF_FAULT));
   cr_assert(mpi_all(ef_spread_documents(&spread, &nothing, &none, &q) == EF_OK && q.tokens == 0));

@@ -1,7 +1,7 @@
 /* Evaluation with the experts spread over ranks has the bits of one rank, and the value of the serial
  * evaluator. */
 #include "base/memory.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include "support/support.h"
 #include "support/tiny_run.h"
@@ -24,10 +24,8 @@ static ef_dims dims_of(ef_family family) {
 }
 
 static ef_model shard_of(const ef_dims *dims, const ef_par *ranks) {
-  size_t first = ef_block_first(dims->E, ranks->size, ranks->rank);
-  size_t next = ef_block_first(dims->E, ranks->size, ranks->rank + 1);
   ef_model model;
-  cr_assert(mpi_all(ef_model_create_shard(dims, first, next - first, &model) == EF_OK), "%s", ef_message());
+  cr_assert(mpi_all(ef_shard_create(ranks, dims, &model) == EF_OK), "%s", ef_message());
   ef_model_init(&model, 3, 0);
   return model;
 }

@@ -1,7 +1,7 @@
 /* Scores of a task have the bits of one rank on any number of ranks, with and without experts. */
 #include "base/file.h"
 #include "base/memory.h"
-#include "par/units.h"
+#include "step/shard.h"
 #include "support/mpi_test.h"
 #include "support/support.h"
 #include "train/task.h"
@@ -44,11 +44,9 @@ static ef_task task_of(int items) {
 
 static ef_task_scores scores_over(ef_par *ranks, const ef_dims *dims, const ef_tokenizer *t,
                                   const ef_task *task, size_t T) {
-  size_t first = ef_block_first(dims->E, ranks->size, ranks->rank);
-  size_t next = ef_block_first(dims->E, ranks->size, ranks->rank + 1);
   ef_model shard;
   ef_task_scores scores;
-  cr_assert(mpi_all(ef_model_create_shard(dims, first, next - first, &shard) == EF_OK), "%s", ef_message());
+  cr_assert(mpi_all(ef_shard_create(ranks, dims, &shard) == EF_OK), "%s", ef_message());
   ef_model_init(&shard, 3, 0);
   ef_status status = ef_task_score(ranks, ef_kernels_find("blas"), &shard, t, task, B, T, &scores);
   cr_assert(mpi_all(status == EF_OK), "%s", ef_message());
