@@ -4,9 +4,9 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/sort.h"
+#include "step/optimiser.h"
 #include "step/shard.h"
 #include "step/step.h"
-#include "train/schedule.h"
 #include <string.h>
 
 /* Training speed of a fixed small model against the SGEMM peak of the same run. */

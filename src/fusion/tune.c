@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "fusion/tune_internal.h"
+#include "step/optimiser.h"
 #include "step/shard.h"
 #include "train/block_file.h"
 #include "train/events.h"

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "sim/kernels.h"
+#include "step/optimiser.h"
 #include "step/shard.h"
 
 #include <math.h>
@@ -35,11 +36,10 @@ static ef_status run_step(job *j) {
   double counted = (double)(j->shape.M * j->shape.B * (j->shape.T - 1));
   ef_step_result result;
   j->number++;
-  const ef_step_spec spec = {
-      .ce_scale = (float)(1.0 / counted),
-      .tau = 1.0f,
-      .adamw = {.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .step = j->number},
-      .clip = 1.0};
+  const ef_step_spec spec = {.ce_scale = (float)(1.0 / counted),
+                             .tau = 1.0f,
+                             .adamw = ef_adamw_of(1e-3, 0.0, j->number),
+                             .clip = 1.0};
   EF_TRY(ef_step_run(j->step, &(ef_batches){j, batch}, &spec, &result));
   j->loss = result.loss.ce / counted;
   return EF_OK;

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "base/memory.h"
+#include "step/optimiser.h"
 #include <math.h>
 #include <string.h>
 
