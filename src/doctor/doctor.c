@@ -30,8 +30,6 @@ typedef struct visit {
   uint64_t rank_bytes, disk_bytes; /* of the plan, on the root; 0: no deck */
 } visit;
 
-static const char *environment(const char *name) { return getenv(name); }
-
 /* ---- what hangs ---------------------------------------------------------------------------------------- */
 
 static const char exchange_stage[] = "exchange", hdf5_stage[] = "parallel HDF5";
@@ -79,11 +77,11 @@ static ef_status make_plan(visit *v) {
 static ef_status check_ranks(visit *v) {
   EF_TRY(ef_places_gather(v->par, &v->about, &v->places));
   if (!ef_par_root(v->par)) return EF_OK;
-  ef_launch_facts facts = ef_launch_facts_of(v->par->size, environment);
+  ef_launch_facts facts = ef_launch_facts_of(v->par->size, ef_env);
   ef_check_launch(&facts, ef_places_nodes(&v->places), v->about.host, &v->found);
   ef_check_mpi(&v->about, &v->found);
   ef_check_cores(&v->places, &v->found);
-  ef_check_blas(ef_blas_flavour(), ef_blas_threads(), environment, &v->found);
+  ef_check_blas(ef_blas_flavour(), ef_blas_threads(), ef_env, &v->found);
   ef_check_memory(&v->places, v->rank_bytes, &v->found);
   return EF_OK;
 }
@@ -158,7 +156,7 @@ ef_status ef_doctor_run(ef_par *par, const ef_doctor *doctor, bool *spoken) {
   visit v = {.par = par, .doctor = doctor, .found.silent = doctor->json || !ef_par_root(par)};
   *spoken = false;
   EF_TRY(ef_agree(par, ef_par_about_get(par, &v.about)));
-  ef_launch_facts facts = ef_launch_facts_of(par->size, environment);
+  ef_launch_facts facts = ef_launch_facts_of(par->size, ef_env);
   if (ef_launch_split(&facts)) return alone_in_a_crowd(&v, &facts, spoken);
   ef_status status = check_all(&v);
   ef_places_free(&v.places);
@@ -168,7 +166,7 @@ ef_status ef_doctor_run(ef_par *par, const ef_doctor *doctor, bool *spoken) {
 }
 
 bool ef_doctor_stranded(bool json) {
-  ef_launch_facts facts = ef_launch_facts_of(1, environment);
+  ef_launch_facts facts = ef_launch_facts_of(1, ef_env);
   if (!ef_launch_split(&facts) || getenv("PMIX_NAMESPACE") || getenv("PMI_FD") || facts.managed > 0)
     return false;
   ef_diagnosis found = {.silent = json || !ef_launch_speaks(&facts)};

@@ -11,17 +11,28 @@ int ef_env_int(const char *text) {
   return *end == '\0' && number <= INT_MAX ? (int)number : -1;
 }
 
+const char *ef_env(const char *name) { return getenv(name); }
+
+/* Rank that the launcher gave this process; -1 where it tells none. Where srun did not start it itself,
+ * SLURM_PROCID counts daemons of mpirun, or is 0 for all of a batch script. */
+static int procid_of(const ef_launch_facts *f, const char *(*env)(const char *name)) {
+  static const char *const by_mpirun[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID",
+                                          NULL};
+  static const char *const by_srun[] = {"SLURM_PROCID", "PMI_RANK", "PMIX_RANK", NULL};
+  static const char *const by_others[] = {"PMI_RANK", "PMIX_RANK", "SLURM_PROCID", NULL};
+  const char *const *names = f->by_mpirun ? by_mpirun : f->step_tasks >= 0 ? by_srun : by_others;
+  int rank = -1;
+  for (; rank < 0 && *names; names++) rank = ef_env_int(env(*names));
+  return rank;
+}
+
 ef_launch_facts ef_launch_facts_of(int ranks, const char *(*env)(const char *name)) {
   ef_launch_facts facts = {.ranks = ranks,
                            .tasks = ef_env_int(env("SLURM_NTASKS")),
                            .step_tasks = ef_env_int(env("SLURM_STEP_NUM_TASKS")),
-                           .procid = ef_env_int(env("SLURM_PROCID")),
                            .managed = ef_env_int(env("PMI_SIZE")),
                            .by_mpirun = env("OMPI_MCA_orte_hnp_uri") || env("PRTE_LAUNCHED")};
-  if (facts.procid < 0 || facts.step_tasks < 0) {
-    int rank = ef_env_int(env("PMI_RANK"));
-    if (rank >= 0) facts.procid = rank;
-  }
+  facts.procid = procid_of(&facts, env);
   if (facts.by_mpirun) {
     facts.launcher = "mpirun";
   } else if (facts.step_tasks > 0) {

@@ -10,19 +10,9 @@ enum { PATIENCE_S = 20, FIRST_S = 2 };
 
 static bool as_json;
 
-/* The rank that the launcher gave this process; 0 where it tells none. */
-static int rank_by_launcher(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID", "PMI_RANK"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    int rank = ef_env_int(getenv(names[i]));
-    if (rank >= 0) return rank;
-  }
-  return 0;
-}
-
 static void late(void *ctx, const char *stage) {
   (void)ctx;
-  if (rank_by_launcher() > 0) {
+  if (ef_launch_facts_of(1, ef_env).procid > 0) {
     sleep(FIRST_S);
     _Exit(ef_status_exit_code(EF_MACHINE));
   }

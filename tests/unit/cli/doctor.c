@@ -97,6 +97,36 @@ Test(doctor, launches) {
   }
 }
 
+Test(doctor, ranks_by_launcher) {
+  static const struct {
+    const char *environment[10];
+    int procid;
+  } cases[] = {
+      {{NULL}, -1},
+      {{"OMPI_MCA_orte_hnp_uri", "x", "OMPI_COMM_WORLD_RANK", "3", NULL}, 3},
+      {{"PRTE_LAUNCHED", "1", "PMIX_RANK", "2", "SLURM_PROCID", "0", NULL}, 2},
+      /* mpirun in a batch script, and below its daemon on another node */
+      {{"OMPI_MCA_orte_hnp_uri", "x", "OMPI_COMM_WORLD_RANK", "3", "SLURM_PROCID", "0", NULL}, 3},
+      {{"SLURM_STEP_NUM_TASKS", "2", "SLURM_PROCID", "1", "OMPI_MCA_orte_hnp_uri", "x",
+        "OMPI_COMM_WORLD_RANK", "5", NULL},
+       5},
+      /* srun, with and without PMIx; what an mpirun further up left behind says nothing */
+      {{"SLURM_STEP_NUM_TASKS", "4", "SLURM_PROCID", "2", NULL}, 2},
+      {{"SLURM_STEP_NUM_TASKS", "4", "SLURM_PROCID", "2", "PMIX_RANK", "2", NULL}, 2},
+      {{"SLURM_STEP_NUM_TASKS", "4", "SLURM_PROCID", "2", "OMPI_COMM_WORLD_RANK", "0", NULL}, 2},
+      /* another process manager, alone and in a batch script */
+      {{"PMI_SIZE", "2", "PMI_RANK", "1", NULL}, 1},
+      {{"PMI_SIZE", "2", "PMI_RANK", "1", "SLURM_PROCID", "0", NULL}, 1},
+      {{"SLURM_STEP_NUM_TASKS", "4", "SLURM_PROCID", "3", "PMI_RANK", "1", NULL}, 3},
+      {{"PMIX_RANK", "1", "SLURM_PROCID", "0", NULL}, 1},
+      {{"SLURM_PROCID", "2", NULL}, 2},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    environment = cases[i].environment;
+    cr_expect_eq(ef_launch_facts_of(1, look_up).procid, cases[i].procid, "%zu", i);
+  }
+}
+
 Test(doctor, numbers_of_variables) {
   cr_expect_eq(ef_env_int("12"), 12);
   static const char *const none[] = {"", "x", "-1", "4x", "2(x3)", " 1", "99999999999"};
