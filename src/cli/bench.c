@@ -78,11 +78,6 @@ static ef_status find_preset(const char *name, const preset **found) {
 
 /* ---- measurements --------------------------------------------------------------------------- */
 
-static double median(size_t n, double *x) {
-  ef_sort_ascending(x, n);
-  return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
-}
-
 /* Sum and largest of one number per rank. */
 static ef_status over_ranks(ef_par *par, double mine, double *sum, double *largest) {
   double *all = NULL;
@@ -109,7 +104,7 @@ static ef_status sgemm_peak(ef_par *par, const ef_kernels *k, float *work, doubl
     k->matmul(0, 0, n, n, n, A, n, B, n, 0.0f, C, n);
     if (run >= 0) seconds[run] = ef_clock() - start;
   }
-  return over_ranks(par, 2.0 * (double)(n * n * n) / median(PEAK_RUNS, seconds), peak, &largest);
+  return over_ranks(par, 2.0 * (double)(n * n * n) / ef_median(seconds, PEAK_RUNS), peak, &largest);
 }
 
 static ef_status random_batch(void *ctx, size_t micro, int32_t *ids, int32_t *targets) {
@@ -147,7 +142,7 @@ static ef_status timed_steps(ef_par *par, ef_step *step, size_t steps, double *s
     if (i > 0) seconds[i - 1] = slowest;
     f->loss = result.loss.ce / (double)result.loss.tokens;
   }
-  f->median = median(steps, seconds);
+  f->median = ef_median(seconds, steps);
   return EF_OK;
 }
 

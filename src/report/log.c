@@ -107,7 +107,6 @@ ef_status ef_report_peak(const ef_kernels *kernels, size_t n, double *gflops) {
     if (run >= 0) seconds[run] = ef_clock() - started;
   }
   ef_free(work);
-  ef_sort_ascending(seconds, PEAK_RUNS);
-  *gflops = 2e-9 * (double)n * (double)n * (double)n / (seconds[PEAK_RUNS / 2] + 1e-12);
+  *gflops = 2e-9 * (double)n * (double)n * (double)n / (ef_median(seconds, PEAK_RUNS) + 1e-12);
   return EF_OK;
 }
