@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "plan/memory.h"
 #include "plan/plan_internal.h"
 #include "plan/speed.h"
@@ -199,26 +200,15 @@ static void print_json(const ef_plan *p, FILE *out) {
   fputs("]}\n", out);
 }
 
-/* "12.5 s", "7.4 min", "1 h 05 min". */
-static const char *duration(double seconds, char text[32]) {
-  double minutes = floor(seconds / 60.0 + 0.5);
-  if (seconds < 90.0)
-    snprintf(text, 32, "%.3g s", seconds);
-  else if (minutes < 90.0)
-    snprintf(text, 32, "%.*f min", minutes < 10.0 ? 1 : 0, seconds / 60.0);
-  else
-    snprintf(text, 32, "%.0f h %02.0f min", floor(minutes / 60.0), fmod(minutes, 60.0));
-  return text;
-}
-
 static void print_time(const ef_plan *p, FILE *out) {
-  char text[32];
+  char text[EF_DURATION_BYTES];
   if (!isfinite(p->seconds)) return;
   fprintf(out, "time             %s at most, early stopping, files and the market aside\n",
-          duration(p->seconds, text));
+          ef_duration_about(p->seconds, text));
   for (size_t i = 0; i < p->span_count; i++) {
     const ef_plan_span *s = &p->spans[i];
-    if (s->seconds > 0.0) fprintf(out, "                 %-20s %s\n", s->name, duration(s->seconds, text));
+    if (s->seconds > 0.0)
+      fprintf(out, "                 %-20s %s\n", s->name, ef_duration_about(s->seconds, text));
   }
 }
 

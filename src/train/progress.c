@@ -1,6 +1,7 @@
 #include "train/progress.h"
 
 #include "base/clock.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "train/run.h"
 #include <math.h>
@@ -55,15 +56,8 @@ static void append_rate(char *line, const ef_progress_state *state, double now) 
 }
 
 static void append_left(char *line, double seconds) {
-  if (isnan(seconds)) return;
-  unsigned long whole = (unsigned long)(seconds + 0.5);
-  if (whole < 100) {
-    append(line, ", %lu s left", whole);
-  } else if (whole < 6000) {
-    append(line, ", %lu min %02lu s left", whole / 60, whole % 60);
-  } else {
-    append(line, ", %lu h %02lu min left", whole / 3600, whole % 3600 / 60);
-  }
+  char text[EF_DURATION_BYTES];
+  if (!isnan(seconds)) append(line, ", %s left", ef_duration(seconds, text));
 }
 
 static void append_speed(char *line, const ef_progress_state *state, double now) {
