@@ -60,7 +60,8 @@ static ef_status add_spans(const ef_planner *p, ef_plan *plan) {
 }
 
 static ef_status fill(const ef_planner *p, ef_plan *plan) {
-  *plan = (ef_plan){.params = ef_dims_params(&p->global),
+  *plan = (ef_plan){.layout = {p->ranks, p->nodes},
+                    .params = ef_dims_params(&p->global),
                     .active_params = ef_dims_active_params(&p->global),
                     .seconds = NAN};
   EF_TRY(add_spans(p, plan));
@@ -100,7 +101,6 @@ ef_status ef_plan_make(const ef_run *run, const ef_method *method, ef_layout lay
   ef_planner planner;
   EF_TRY(open_planner(run, method, layout, &population, &planner));
   ef_status status = fill(&planner, plan);
-  plan->layout = layout;
   ef_population_free(&population);
   return status;
 }
@@ -122,24 +122,34 @@ static ef_status add_seconds(const ef_planner *p, ef_plan *plan) {
 const ef_interconnect EF_PLAN_INTERCONNECT = {
     .latency = 2e-6, .bandwidth = 12.5e9, .node_latency = 5e-7, .node_bandwidth = 5e9, .overhead = 5e-7};
 
+static ef_status measure_seconds(ef_planner *p, const ef_interconnect *network, ef_plan *plan) {
+  ef_speeds speeds = {0};
+  ef_status status;
+  EF_GO(ef_speeds_measure(p, &speeds));
+  EF_GO(ef_agree(p->run->par, ef_speeds_spread(p, network, &speeds)));
+  p->speeds = &speeds;
+  status = add_seconds(p, plan);
+  p->speeds = NULL;
+done:
+  ef_speeds_free(&speeds);
+  return status;
+}
+
 ef_status ef_plan_time(const ef_run *run, const ef_method *method, const ef_interconnect *network,
                        ef_plan *plan) {
   ef_population population = {0};
   ef_planner planner;
-  ef_speeds speeds = {0};
-  ef_status status = open_planner(run, method, plan->layout, &population, &planner);
-  EF_TRY(ef_agree(run->par, status));
-  EF_GO(ef_speeds_measure(&planner, &speeds));
-  EF_GO(ef_agree(run->par, ef_speeds_spread(&planner, network, &speeds)));
-  planner.speeds = &speeds;
-  status = add_seconds(&planner, plan);
+  ef_status status;
+  EF_GO(ef_agree(run->par, open_planner(run, method, plan->layout, &population, &planner)));
+  status = measure_seconds(&planner, network, plan);
 done:
-  ef_speeds_free(&speeds);
   ef_population_free(&population);
   return status;
 }
 
-/* ef_plan_place in files. */
+/* ---- as JSON ------------------------------------------------------------------------------------------ */
+
+/* ef_plan_place. */
 static const char *const place_names[] = {"root", "owner", "all"};
 
 static void print_spans(const ef_plan *plan, FILE *out) {
@@ -149,6 +159,27 @@ static void print_spans(const ef_plan *plan, FILE *out) {
             i ? ", " : "", s->name, s->events, s->flops, s->seconds);
   }
 }
+
+static void print_json(const ef_plan *p, FILE *out) {
+  fprintf(
+      out,
+      "{\"ranks\": %d, \"nodes\": %d, \"params\": %zu, \"active_params\": %zu, \"peak_bytes\": %zu, "
+      "\"peak_phase\": \"%s\", "
+      "\"peak_place\": \"%s\", \"start_bytes\": %zu, "
+      "\"device_bytes\": %zu, \"upload_bytes\": %llu, \"download_bytes\": %llu, \"checkpoint_bytes\": %zu, "
+      "\"part_bytes\": %zu, "
+      "\"total_steps\": %zu, \"sequential_steps\": %zu, \"device_tokens\": %.0f, \"server_tokens\": %.0f, "
+      "\"flops\": %.6g, \"seconds\": ",
+      p->layout.ranks, p->layout.nodes, p->params, p->active_params, p->peak_bytes, p->peak_phase,
+      place_names[p->peak_place], p->start_bytes, p->device_bytes, (unsigned long long)p->upload_bytes,
+      (unsigned long long)p->download_bytes, p->checkpoint_bytes, p->part_bytes, p->total_steps,
+      p->sequential_steps, p->device_tokens, p->server_tokens, p->flops);
+  fprintf(out, isfinite(p->seconds) ? "%.6g, \"phases\": [" : "null, \"phases\": [", p->seconds);
+  if (isfinite(p->seconds)) print_spans(p, out);
+  fputs("]}\n", out);
+}
+
+/* ---- the run log --------------------------------------------------------------------------------------- */
 
 /* The spans as the inside of a JSON array, owned by the caller; empty if no time was planned. */
 static ef_status spans_text(const ef_plan *plan, char **text) {
@@ -173,32 +204,20 @@ static ef_status note(const ef_run *run, const ef_plan *plan) {
 }
 
 ef_status ef_plan_note(const ef_run *run, const ef_method *method, bool first) {
-  ef_plan plan = {.layout = ef_layout_of(run->par)};
-  EF_TRY(ef_agree(run->par, ef_plan_make(run, method, plan.layout, &plan)));
-  if (first) EF_TRY(ef_plan_time(run, method, &EF_PLAN_INTERCONNECT, &plan));
-  return ef_agree(run->par, ef_par_root(run->par) ? note(run, &plan) : EF_OK);
+  ef_population population = {0};
+  ef_planner planner;
+  ef_plan plan = {0};
+  ef_status status = open_planner(run, method, ef_layout_of(run->par), &population, &planner);
+  if (status == EF_OK) status = fill(&planner, &plan);
+  EF_GO(ef_agree(run->par, status));
+  if (first) EF_GO(measure_seconds(&planner, &EF_PLAN_INTERCONNECT, &plan));
+  status = ef_agree(run->par, ef_par_root(run->par) ? note(run, &plan) : EF_OK);
+done:
+  ef_population_free(&population);
+  return status;
 }
 
 /* ---- printing ----------------------------------------------------------------------------------------- */
-
-static void print_json(const ef_plan *p, FILE *out) {
-  fprintf(
-      out,
-      "{\"ranks\": %d, \"nodes\": %d, \"params\": %zu, \"active_params\": %zu, \"peak_bytes\": %zu, "
-      "\"peak_phase\": \"%s\", "
-      "\"peak_place\": \"%s\", \"start_bytes\": %zu, "
-      "\"device_bytes\": %zu, \"upload_bytes\": %llu, \"download_bytes\": %llu, \"checkpoint_bytes\": %zu, "
-      "\"part_bytes\": %zu, "
-      "\"total_steps\": %zu, \"sequential_steps\": %zu, \"device_tokens\": %.0f, \"server_tokens\": %.0f, "
-      "\"flops\": %.6g, \"seconds\": ",
-      p->layout.ranks, p->layout.nodes, p->params, p->active_params, p->peak_bytes, p->peak_phase,
-      place_names[p->peak_place], p->start_bytes, p->device_bytes, (unsigned long long)p->upload_bytes,
-      (unsigned long long)p->download_bytes, p->checkpoint_bytes, p->part_bytes, p->total_steps,
-      p->sequential_steps, p->device_tokens, p->server_tokens, p->flops);
-  fprintf(out, isfinite(p->seconds) ? "%.6g, \"phases\": [" : "null, \"phases\": [", p->seconds);
-  if (isfinite(p->seconds)) print_spans(p, out);
-  fputs("]}\n", out);
-}
 
 static void print_time(const ef_plan *p, FILE *out) {
   char text[EF_DURATION_BYTES];
