@@ -9,12 +9,7 @@ static int ascending(const void *a, const void *b) {
 
 void ef_sort_ascending(double *x, size_t n) { qsort(x, n, sizeof *x, ascending); }
 
-double ef_upper_median(double *x, size_t n) {
-  ef_sort_ascending(x, n);
-  return x[n / 2];
-}
-
 double ef_median(double *x, size_t n) {
-  double upper = ef_upper_median(x, n);
-  return n % 2 ? upper : 0.5 * (x[n / 2 - 1] + upper);
+  ef_sort_ascending(x, n);
+  return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }

@@ -6,7 +6,6 @@
 /* Sorts x (n), no NaN among them, from the least to the greatest. Local. */
 void ef_sort_ascending(double *x, size_t n);
 
-/* Median of x (n), n > 0, no NaN among them; sorts x. Of an even number it is the mean of the middle two, or
- * the upper of them, which was seen itself. Local. */
+/* Median of x (n), n > 0, no NaN among them; sorts x. Of an even number it is the mean of the middle two.
+ * Local. */
 double ef_median(double *x, size_t n);
-double ef_upper_median(double *x, size_t n);

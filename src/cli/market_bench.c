@@ -51,7 +51,7 @@ static double median(bench_case *c, void (*call)(bench_case *c)) {
     call(c);
     seconds[runs++] = ef_clock() - before;
   }
-  return ef_upper_median(seconds, runs);
+  return ef_median(seconds, runs);
 }
 
 static size_t count_distinct(bench_case *c) {

@@ -39,7 +39,7 @@ static ef_status time_steps(const ef_run *run, step_fn *step, void *ctx, double 
     EF_TRY(slowest(run, start, &one));
     if (i >= WARMING || one > LONG) seconds[timed++] = one;
   }
-  *median = ef_upper_median(seconds, timed);
+  *median = ef_median(seconds, timed);
   return EF_OK;
 }
 
