@@ -53,6 +53,9 @@ typedef struct ef_plan_phase {
 extern const ef_plan_phase ef_plan_phases[];
 bool ef_plan_has(const ef_planner *planner, const ef_plan_phase *phase);
 
+/* Writes the event "plan": the peak and, where they were planned, the seconds. EF_MACHINE. Local. */
+ef_status ef_plan_event(const ef_run *run, const ef_plan *plan);
+
 /* ---- the deck ------------------------------------------------------------------------------------------ */
 
 /* True if a device trains; if copies of a common start are merged; if the control is trained beside. Pure. */
