@@ -63,26 +63,31 @@ static const column policy_columns[] = {
     {"leave_early", "share of tokens that leave before the last head", "1", early},
     {0}};
 
-static ef_status write_group(ef_h5 *file, const char *group, const char *axis, const char *title,
-                             const column *columns, const ef_clearing_run *c, size_t n) {
+/* A group of columns over one dimension; viewers draw the first by `along`: the dimension, or a column. */
+typedef struct table {
+  const char *group, *axis, *along, *title;
+  const column *columns;
+} table;
+
+static ef_status write_group(ef_h5 *file, const table *t, const ef_clearing_run *c, size_t n) {
   double *data = NULL;
   char path[96];
   EF_TRY(EF_NEW(data, n));
   ef_status status = EF_OK;
-  for (const column *k = columns; k->name; k++) {
+  for (const column *k = t->columns; k->name; k++) {
     for (size_t i = 0; i < n; i++) data[i] = k->at(c, i);
-    snprintf(path, sizeof path, "%s/%s", group, k->name);
+    snprintf(path, sizeof path, "%s/%s", t->group, k->name);
     ef_h5_array array = {.path = path,
                          .type = EF_H5_F64,
                          .rank = 1,
                          .shape = {n},
                          .description = k->description,
                          .units = k->units,
-                         .dims = axis};
+                         .dims = t->axis};
     EF_GO(ef_h5_write(file, &array, data));
   }
   for (size_t i = 0; i < n; i++) data[i] = (double)i;
-  snprintf(path, sizeof path, "%s/%s", group, axis);
+  snprintf(path, sizeof path, "%s/%s", t->group, t->axis);
   EF_GO(ef_h5_write(file,
                     &(ef_h5_array){.path = path,
                                    .type = EF_H5_F64,
@@ -90,9 +95,9 @@ static ef_status write_group(ef_h5 *file, const char *group, const char *axis, c
                                    .shape = {n},
                                    .description = "number, from 0",
                                    .units = "1",
-                                   .dims = axis},
+                                   .dims = t->axis},
                     data));
-  EF_GO(ef_h5_set_nxdata(file, group, columns[0].name, axis, title));
+  EF_GO(ef_h5_set_nxdata(file, t->group, t->columns[0].name, t->along, t->title));
 done:
   ef_free(data);
   return status;
@@ -131,7 +136,8 @@ static ef_status write_sale(ef_h5 *file, const ef_clearing_run *c) {
 static ef_status write_audit(ef_h5 *file, const ef_clearing_run *c) {
   char names[256] = "";
   if (!c->audited) return EF_OK;
-  EF_TRY(write_group(file, "/audit", "claim", "audit of the clearing", audit_columns, c, EF_CLAIM_COUNT));
+  const table claims = {"/audit", "claim", "claim", "audit of the clearing", audit_columns};
+  EF_TRY(write_group(file, &claims, c, EF_CLAIM_COUNT));
   for (int i = 0; i < EF_CLAIM_COUNT; i++) {
     size_t n = strlen(names);
     snprintf(names + n, sizeof names - n, "%s%s", i ? "," : "", ef_claim_name((ef_claim)i));
@@ -140,11 +146,12 @@ static ef_status write_audit(ef_h5 *file, const ef_clearing_run *c) {
 }
 
 static ef_status write_all(ef_h5 *file, const ef_clearing_run *c) {
-  EF_TRY(write_group(file, "/auction", "device", "payments of the devices", auction_columns, c,
-                     c->instance.user_count));
+  const table auction = {"/auction", "device", "device", "payments of the devices", auction_columns};
+  const table policies = {"/policies", "policy", "threshold", "token accuracy by confidence threshold",
+                          policy_columns};
+  EF_TRY(write_group(file, &auction, c, c->instance.user_count));
   EF_TRY(write_sale(file, c));
-  EF_TRY(write_group(file, "/policies", "policy", "token accuracy by confidence threshold", policy_columns, c,
-                     c->instance.workloads[0].policy_count));
+  EF_TRY(write_group(file, &policies, c, c->instance.workloads[0].policy_count));
   EF_TRY(write_leave(file, c));
   EF_TRY(write_audit(file, c));
   return ef_h5_set_default(file, "/entry", "/auction");

@@ -28,15 +28,19 @@ static bool read_column(const ef_history *history, size_t c, float *values) {
   return any;
 }
 
+/* The losses of every step are drawn together; those on the holdout have gaps. */
 static ef_status write_columns(ef_h5 *out, const char *group, const ef_history *history, float *values) {
-  char path[160];
+  char path[160], beside[64] = "";
   for (size_t c = 0; c < EF_HISTORY_COLUMNS; c++) {
     if (!read_column(history, c, values)) continue;
+    size_t n = strlen(beside);
+    if (c != EF_HISTORY_CE && c != EF_HISTORY_HOLDOUT)
+      snprintf(beside + n, sizeof beside - n, "%s%s", n ? "," : "", ef_history_name(c));
     snprintf(path, sizeof path, "%s/%s", group, ef_history_name(c));
     EF_TRY(ef_h5_write_vector(out, path, EF_H5_F32, history->count, "step", descriptions[c], "nat/token",
                               values));
   }
-  return EF_OK;
+  return beside[0] ? ef_h5_set_auxiliary(out, group, beside) : EF_OK;
 }
 
 static ef_status write_history(ef_h5 *out, const char *name, const ef_history *history) {

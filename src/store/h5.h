@@ -77,6 +77,9 @@ ef_status ef_h5_set_real(ef_h5 *file, const char *object, const char *name, doub
  * must be a dataset of the group with as many numbers as the signal has along it: viewers refuse others. */
 ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, const char *axes,
                            const char *title);
+/* NeXus: datasets of such a group ("kl,fm", at most 4) that viewers draw beside the signal, of the same
+ * shape. */
+ef_status ef_h5_set_auxiliary(ef_h5 *file, const char *group, const char *signals);
 /* NeXus: what viewers draw when they open the file, by the chain root -> `entry` ("/units", made an NXentry)
  * -> `data`, an NXdata group by its name in the entry ("tune") or its path from the root ("/results"). */
 ef_status ef_h5_set_default(ef_h5 *file, const char *entry, const char *data);

@@ -103,17 +103,25 @@ ef_status ef_h5_set_real(ef_h5 *file, const char *object, const char *name, doub
   return set(file, object, &(setting){name, NULL, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value});
 }
 
+static ef_status set_list(ef_h5 *file, const char *group, const char *name, const char *names) {
+  hid_t id;
+  ef_status status = open_object(file, group, strlen(names), &id);
+  if (status == EF_OK) {
+    status = put_list(file, id, name, names);
+    H5Oclose(id);
+  }
+  return ef_h5_settle(file, status);
+}
+
+ef_status ef_h5_set_auxiliary(ef_h5 *file, const char *group, const char *signals) {
+  return set_list(file, group, "auxiliary_signals", signals);
+}
+
 ef_status ef_h5_set_nxdata(ef_h5 *file, const char *group, const char *signal, const char *axes,
                            const char *title) {
   EF_TRY(ef_h5_set_text(file, group, "NX_class", "NXdata"));
   EF_TRY(ef_h5_set_text(file, group, "signal", signal));
-  hid_t id;
-  ef_status status = open_object(file, group, strlen(axes), &id);
-  if (status == EF_OK) {
-    status = put_list(file, id, "axes", axes);
-    H5Oclose(id);
-  }
-  EF_TRY(ef_h5_settle(file, status));
+  EF_TRY(set_list(file, group, "axes", axes));
   char path[H5_PATH_BYTES];
   snprintf(path, sizeof path, "%s/title", strcmp(group, "/") == 0 ? "" : group);
   return ef_h5_write_label(file, path, "title of the plot", title);

@@ -59,6 +59,9 @@ def plottable(group):
             yield f"{group.name}: axis {name} is not there"
         elif axis.dtype.kind not in "iuf" or axis.shape != (length,):
             yield f"{axis.name}: axis of type {axis.dtype} and shape {axis.shape}, not ({length},)"
+    for name in texts(group.attrs.get("auxiliary_signals", [])):
+        if not isinstance(group.get(name), h5py.Dataset) or group[name].shape != signal.shape:
+            yield f"{group.name}: auxiliary signal {name} is not of the signal's shape"
     title = group.get("title")
     if title is not None and (title.shape != () or not isinstance(text(title[()]), str)):
         yield f"{title.name}: shape {title.shape}, not a scalar text"

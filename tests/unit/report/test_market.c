@@ -320,6 +320,10 @@ static void expect_auction(ef_h5 *file) {
 }
 
 static void expect_policies(ef_h5 *file) {
+  char *axis = NULL;
+  cr_assert_eq(ef_h5_get_text(file, "/policies", "axes", &axis), EF_OK, "%s", ef_message());
+  cr_expect_str_eq(axis, "threshold");
+  ef_free(axis);
   double shares[POLICIES][EXITS];
   ef_h5_array array = {.path = "/policies/leave", .type = EF_H5_F64, .rank = 2, .shape = {POLICIES, EXITS}};
   expect_column(file, "/policies/threshold", POLICIES, (double[]){0.3, 1.0});

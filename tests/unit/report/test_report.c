@@ -468,8 +468,10 @@ Test(report, the_page_begins_with_the_verdict_and_names_no_folder) {
 
 /* A part as a trained device leaves it: four steps, looked at twice, no teacher. */
 static void write_part(const sample *s) {
-  const float history[4][EF_HISTORY_COLUMNS] = {
-      {5.0f, NAN, NAN, NAN}, {4.0f, NAN, NAN, 4.5f}, {3.5f, NAN, NAN, NAN}, {3.25f, NAN, NAN, 4.0f}};
+  const float history[4][EF_HISTORY_COLUMNS] = {{5.0f, NAN, 1.5f, NAN, NAN},
+                                                {4.0f, NAN, 1.0f, 4.5f, NAN},
+                                                {3.5f, NAN, 1.0f, NAN, NAN},
+                                                {3.25f, NAN, 0.5f, 4.0f, NAN}};
   char path[4096];
   snprintf(path, sizeof path, "%s/parts", s->folder);
   cr_assert_eq(ef_folder_make(path), EF_OK);
@@ -552,6 +554,7 @@ Test(report, series_are_nxdata) {
   expect_attribute(file, "/clients", "signal", "up_bytes");
   expect_attribute(file, "/units/device_00000", "NX_class", "NXdata");
   expect_attribute(file, "/units/device_00000", "axes", "step");
+  expect_attribute(file, "/units/device_00000", "auxiliary_signals", "fm");
   cr_expect_not(ef_h5_has(file, "/units/device_00000/kl"));
   float ce[4], looks[4];
   int64_t traffic[3], tokens[2];
