@@ -6,21 +6,27 @@
  * most, where a stage also costs the latency of the network and the wait for all who are late. */
 enum { WIDEST = 8 };
 
+static int least_factor(int n) {
+  for (int p = 2; p <= n / p; p++) {
+    if (n % p == 0) return p;
+  }
+  return n;
+}
+
 /* Adds the stages of `ranks`, whose prime factors are taken from the least on, and together as far as they
  * go.
  */
 static size_t add_stages(int ranks, int stride, ef_stage *stage, size_t count) {
   int radix = 1;
-  for (int p = 2; ranks > 1; p++) {
-    if (p > ranks / p) p = ranks; /* what has no lesser factor is prime */
-    for (; ranks % p == 0; ranks /= p) {
-      if (radix > 1 && p > WIDEST / radix) {
-        stage[count++] = (ef_stage){radix, stride};
-        stride *= radix;
-        radix = 1;
-      }
-      radix *= p;
+  while (ranks > 1) {
+    int p = least_factor(ranks);
+    if (radix > 1 && p > WIDEST / radix) {
+      stage[count++] = (ef_stage){radix, stride};
+      stride *= radix;
+      radix = 1;
     }
+    radix *= p;
+    ranks /= p;
   }
   if (radix > 1) stage[count++] = (ef_stage){radix, stride};
   return count;

@@ -11,6 +11,6 @@
 size_t ef_plan_tree_buffers(size_t units, int ranks, bool all);
 
 /* Resident bytes beside what is resident at the start, of a phase that holds `counted` bytes at most on one
- * rank, with `peers` others on its node; shared: bytes of a checkpoint, if one was or is written through
- * MPI-IO, else 0. Pure. */
-size_t ef_plan_resident(size_t counted, int peers, size_t shared);
+ * rank, with `peers` others on its node, of which `crowd` share a core; shared: bytes of a checkpoint, if one
+ * was or is written through MPI-IO, else 0. Pure. */
+size_t ef_plan_resident(size_t counted, int peers, double crowd, size_t shared);

@@ -273,13 +273,17 @@ Test(plan, tree_buffers_are_those_that_a_tree_takes) {
   }
 }
 
-/* 2 MiB for libraries, half of one for each other rank, and the counted bytes with their fiftieth; a shared
- * file adds 1 MiB and its own bytes, at most 4 MiB. */
+/* 2 MiB for libraries; for each other rank half of one, or a quarter for each rank that shares a core, at
+ * most 4; and the counted bytes with their fiftieth. A shared file adds 1 MiB and its own bytes, at most 4
+ * MiB. */
 Test(plan, resident_bytes_by_hand) {
   enum { MIB = 1 << 20 };
-  cr_expect_eq(ef_plan_resident(0, 0, 0), 2 * MIB);
-  cr_expect_eq(ef_plan_resident(50000000, 0, 0), 2 * MIB + 51000000);
-  cr_expect_eq(ef_plan_resident(50000000, 3, 0), 2 * MIB + 3 * MIB / 2 + 51000000);
-  cr_expect_eq(ef_plan_resident(100, 0, 3000), 2 * MIB + MIB + 3000 + 102);
-  cr_expect_eq(ef_plan_resident(100, 1, 9 * MIB), 2 * MIB + MIB / 2 + MIB + 4 * MIB + 102);
+  cr_expect_eq(ef_plan_resident(0, 0, 1, 0), 2 * MIB);
+  cr_expect_eq(ef_plan_resident(50000000, 0, 1, 0), 2 * MIB + 51000000);
+  cr_expect_eq(ef_plan_resident(50000000, 3, 0.5, 0), 2 * MIB + 3 * MIB / 2 + 51000000);
+  cr_expect_eq(ef_plan_resident(0, 3, 2, 0), 2 * MIB + 3 * MIB / 2);
+  cr_expect_eq(ef_plan_resident(0, 3, 8, 0), 2 * MIB + 3 * 2 * MIB);
+  cr_expect_eq(ef_plan_resident(0, 3, 100, 0), 2 * MIB + 3 * 4 * MIB);
+  cr_expect_eq(ef_plan_resident(100, 0, 1, 3000), 2 * MIB + MIB + 3000 + 102);
+  cr_expect_eq(ef_plan_resident(100, 1, 1, 9 * MIB), 2 * MIB + MIB / 2 + MIB + 4 * MIB + 102);
 }
