@@ -5,11 +5,11 @@ ef_executable_flags(hdf5_maker)
 add_library(fault_maker MODULE ${CMAKE_CURRENT_LIST_DIR}/fault_maker.c)
 target_link_libraries(fault_maker PRIVATE MPI::MPI_C ${CMAKE_DL_LIBS})
 
-# Many whole runs: too slow under the sanitizers.
+# Many whole runs, too slow under the sanitizers; pictures and progress run nothing there that others do not.
 set(slow_cases checkpoint machine resume bits documents clearing methods ofakd rounds fedkmt extensions plan_memory
-    doctor verify_resume rehearsal)
+    doctor verify_resume rehearsal pictures progress)
 
-foreach(case bad_deck bad_text bad_model numbers ledger market viewers pictures progress ${slow_cases})
+foreach(case bad_deck bad_text bad_model numbers ledger market viewers ${slow_cases})
   set(labels faults)
   if(case IN_LIST slow_cases)
     list(APPEND labels slow)
