@@ -21,7 +21,6 @@ static size_t resident_bytes(void) {
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
 static ef_status plan_peak(const ef_planner *p, ef_plan *plan) {
-  double crowd = (p->peers + 1.0) / (double)sysconf(_SC_NPROCESSORS_ONLN); /* on nodes like this one */
   size_t shared = 0;
   plan->start_bytes = resident_bytes();
   plan->peak_bytes = (size_t)ef_peak_rss();
@@ -32,7 +31,8 @@ static ef_status plan_peak(const ef_planner *p, ef_plan *plan) {
     if (ef_plan_has(p, phase)) EF_TRY(phase->memory(p, &counted));
     if (counted == 0) continue;
     if (phase->together) shared = plan->checkpoint_bytes;
-    size_t bytes = plan->start_bytes + ef_plan_resident(counted, p->peers, crowd, shared);
+    size_t bytes =
+        plan->start_bytes + ef_plan_resident(counted, p->peers, ef_plan_crowd(p, p->ranks), shared);
     if (bytes <= plan->peak_bytes) continue;
     plan->peak_bytes = bytes;
     plan->peak_phase = phase->name;
