@@ -82,6 +82,8 @@ Test(blas_against_ref_attention, lengths_around_block_edges) {
 
 Test(blas_against_ref_attention, head_widths) {
   for (size_t h = 1; h <= 129; h += 16) compare(&(attention_case){2, 70, 70, 3, 3, h, 0, 1.0f});
+  for (size_t h = 2; h <= 40; h++)
+    compare(&(attention_case){1, 9, 9, 2, 1, h, 0, 1.0f}); /* every part of a vector */
   compare(&(attention_case){2, 100, 100, 4, 2, 32, 0, 1.0f});
   compare(&(attention_case){1, 100, 100, 2, 2, 64, 0, 1.0f});
 }
