@@ -344,6 +344,7 @@ trap stop INT TERM
 {
   echo "command scripts/reproduce.sh ${arguments//$PWD\//}"
   echo "cpu $(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
+  echo "kernels ${OPENBLAS_CORETYPE:-as OpenBLAS chooses}"
   echo "cores $cores"
   echo "ranks $ranks"
 } >"$out/machine.txt"

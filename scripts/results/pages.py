@@ -215,7 +215,7 @@ class Page:
         return table(head, rows)
 
     def machine(self):
-        shown = {"cpu": "Processor", "cores": "Cores", "ranks": "Ranks"}
+        shown = {"cpu": "Processor", "kernels": "BLAS kernels", "cores": "Cores", "ranks": "Ranks"}
         told = self.results.machine
         lines = [f"- {name}: {told[key]}" for key, name in shown.items() if key in told]
         return lines + ([f"- Command: `{without_paths(told['command'])}`"] if "command" in told else []) + [""]

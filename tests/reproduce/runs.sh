@@ -112,6 +112,13 @@ holds 'scores of the task' '^\| deepfusion \(paper\) \| 3 \| '
 
 # ---- finished, other settings, a failure ---------------------------------------------------------------------
 
+# What is kept of the runs counts as finished, and gives the same tables.
+run "$source_tree/scripts/tables" "$out" --keep "$work/kept"
+says 0 '^2 runs kept in'
+reproduce "${pair[@]}" --out "$work/kept"
+says 0 '^1/2 .* nat/token, finished before$' '^2/2 .* nat/token, finished before$'
+verdict 'the same tables' "$(diff <(grep '^| deep' "$out/RESULTS.md") <(grep '^| deep' "$work/kept/RESULTS.md"))"
+
 sums() { find "$out" -name report.json -o -name 'task_*.json' -o -name 'step_*.h5' | sort | xargs sha256sum; }
 sums >"$work/before"
 reproduce "${pair[@]}"

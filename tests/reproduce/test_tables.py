@@ -229,6 +229,18 @@ class Pages(unittest.TestCase):
         for path in printed:
             self.assertGreater(os.path.getsize(path), 1000)
 
+    def test_kept_runs_give_the_same_page(self):
+        self.fill()
+        kept = os.path.join(self.out, "kept")
+        code, printed, errors = self.command(self.out, "--keep", kept)
+        self.assertEqual((code, printed, errors), (0, [f"9 runs kept in {kept}"], []))
+        page = pages.Page(runs.Results(self.out)).text({})
+        unfinished = "Without a result, for they failed or were interrupted: case1 N=32 seed=1 fedavg.\n\n"
+        self.assertIn(unfinished, page)
+        self.assertEqual(pages.Page(runs.Results(kept)).text({}), page.replace(unfinished, ""))
+        self.assertEqual(sorted(os.listdir(os.path.join(kept, "case1", "N16", "seed1", "central"))),
+                         ["metrics.jsonl", "report.json", "run.h5", "settings.txt"])
+
     def test_refused(self):
         for arguments, wanted in (([], 2), ([os.path.join(self.out, "nowhere")], 4), ([self.out], 4)):
             code, _, errors = self.command(*arguments)
