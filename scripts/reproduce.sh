@@ -198,8 +198,8 @@ share() {
   done
 }
 
-# What other runs have computed already: the text of the seed, the devices and common starts of the same devices. The
-# program checks what they were made from and computes anew what does not fit.
+# What other runs have computed already: the text of the seed; devices, common starts and server of the same devices.
+# The program checks what they were made from and computes anew what does not fit.
 borrow() { # CASE N SEED FOLDER
   local donor
   for donor in "$out/$1"/N*/"seed$3"/*/; do
@@ -208,7 +208,7 @@ borrow() { # CASE N SEED FOLDER
   done
   for donor in "$out/$1/N$2/seed$3"/*/; do
     [ -e "$donor/report.json" ] || continue
-    share "$donor/parts" "$4/parts" 'family_*.h5' 'base_start_*.h5' 'device_*.h5'
+    share "$donor/parts" "$4/parts" 'family_*.h5' 'base_start_*.h5' 'device_*.h5' 'server_*.h5'
   done
 }
 

@@ -249,5 +249,5 @@ NOTES = f"""Lower log-perplexity is better. {label(BOUND)} trains the global mod
 {label(CONTROL)} trains it on the public text alone. Intervals: {interval.RESAMPLES:,} resamples of the documents of the
 validation text, paired, with their tokens of all seeds pooled; they say what another validation text of this kind would
 change, not what other seeds would. `-`: not measured; `{NOT_RUN}`: no run of this method. Work and time of a phase that
-several methods have in common (starts, local training) are counted in full in each of them, though it was computed
-once; evaluation is not counted."""
+several methods have in common (starts, local training, the rivals' server) are counted in full in each of them, though it
+was computed once; evaluation is not counted."""

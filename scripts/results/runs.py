@@ -15,7 +15,7 @@ CONTROL, BOUND = "public_only", "central"
 
 # Phases whose result a run may take from another run of the same case, devices and seed (reproduce.sh links the files):
 # each is counted at its full cost in every run that needs it.
-SHARED = {"family starts", "base start", "local training"}
+SHARED = {"family starts", "base start", "local training", "server"}
 
 
 class Damaged(Exception):
