@@ -5,6 +5,7 @@ import shutil
 
 import h5py
 
+from results.pages import without_paths
 from results.runs import Damaged
 
 
@@ -16,6 +17,13 @@ def replace(path, write):
 
 def copy(source, folder):
     replace(os.path.join(folder, os.path.basename(source)), lambda path: shutil.copyfile(source, path))
+
+
+def copy_without_paths(source, path):
+    with open(source, encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(without_paths(line) + "\n" for line in lines)
 
 
 def copy_phases(source, path):
@@ -40,8 +48,9 @@ def copy_documents(source, path):
 def keep(results, out, folder):
     """Copies of all finished runs of `results`, read from `out`, below `folder`; returns how many there are."""
     os.makedirs(folder, exist_ok=True)
-    if os.path.exists(os.path.join(out, "machine.txt")):
-        copy(os.path.join(out, "machine.txt"), folder)
+    machine = os.path.join(out, "machine.txt")
+    if os.path.exists(machine):
+        replace(os.path.join(folder, "machine.txt"), lambda path: copy_without_paths(machine, path))
     for (case, devices, seed, method), run in results.runs.items():
         to = os.path.join(folder, case, f"N{devices}", f"seed{seed}", method)
         os.makedirs(to, exist_ok=True)
