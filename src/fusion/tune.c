@@ -120,15 +120,32 @@ static ef_status validate_documents(ef_tuner *t) {
 }
 
 /* Keeps the parameters if the holdout loss is the least so far. */
+static void keep_best(ef_tuner *t, double loss) {
+  if (!(loss < t->best_loss)) return;
+  t->best_loss = loss;
+  t->best_step = t->step;
+  memcpy(t->best, t->shard.params, t->shard.table.floats * sizeof(float));
+}
+
 static ef_status look(ef_tuner *t, float *row) {
   double loss;
   EF_TRY(holdout_loss(t, &loss));
   row[EF_HISTORY_HOLDOUT] = (float)loss;
-  if (!(loss < t->best_loss)) return EF_OK;
-  t->best_loss = loss;
-  t->best_step = t->step;
-  memcpy(t->best, t->shard.params, t->shard.table.floats * sizeof(float));
+  keep_best(t, loss);
   return EF_OK;
+}
+
+/* A training that ends a run may find nothing better than its start. One in between must move on, for experts
+ * that are copies of each other would stay so; and early exits have learnt nothing at the start. */
+static bool start_counts(const ef_tuner *t) {
+  bool last = t->tuning->unit == EF_UNIT_TUNE || t->tuning->unit == EF_UNIT_PUBLIC_ONLY;
+  return last && ef_dims_exit_count(&t->shard.dims) == 0;
+}
+
+static ef_status measure_start(ef_tuner *t) {
+  EF_TRY(holdout_loss(t, &t->tuned->start_loss));
+  if (start_counts(t)) keep_best(t, t->tuned->start_loss);
+  return validate(t, t->tuned->before);
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------- */
@@ -198,14 +215,13 @@ static ef_status walk(ef_tuner *t) {
     t->run->stopping = stop;
     if (stop) return EF_STOPPED;
   }
-  if (t->best_step > 0) memcpy(t->shard.params, t->best, t->shard.table.floats * sizeof(float));
+  if (ef_tuner_has_best(t)) memcpy(t->shard.params, t->best, t->shard.table.floats * sizeof(float));
   return EF_OK;
 }
 
 static ef_status train(ef_tuner *t) {
   ef_tuned *tuned = t->tuned;
-  if (t->step == 0) EF_TRY(holdout_loss(t, &tuned->start_loss));
-  if (t->step == 0) EF_TRY(validate(t, tuned->before));
+  if (t->step == 0) EF_TRY(measure_start(t));
   EF_TRY(walk(t));
   EF_TRY(tuned->documents.count > 0 ? validate_documents(t) : validate(t, tuned->after));
   EF_TRY(holdout_loss(t, &tuned->loss));

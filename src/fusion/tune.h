@@ -4,7 +4,8 @@
  * The paper's recipe trains all but the routed experts by cross-entropy; the extended one trains the experts
  * too and adds KL to the proxies. The control "public only" is the same training of a model that no device
  * has shaped. Early exits are trained with the rest: each adds its weighted cross-entropy to the loss. The
- * step with the least loss on the public holdout is kept.
+ * step with the least loss on the public holdout is kept; step 0, the start, counts too in a training that
+ * ends a run or is the control, if the model has no exits.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ typedef struct ef_tuning {
 
 /* What came out, the same on all ranks. */
 typedef struct ef_tuned {
-  size_t steps, kept;         /* optimiser steps; the one kept */
+  size_t steps, kept;         /* optimiser steps; the one kept, 0: the start */
   double start_loss, loss;    /* on the public holdout, nat per token: before, and of the kept step */
   ef_quality *before, *after; /* (domains) validation; owned */
   size_t *load;               /* (MoE layers, E) tokens of the holdout that each expert received; owned */

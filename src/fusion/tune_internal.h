@@ -9,6 +9,7 @@
 #include "train/model_file.h"
 #include "train/part.h"
 #include "train/spread.h"
+#include <math.h>
 
 typedef struct ef_tuner {
   ef_run *run;
@@ -23,10 +24,12 @@ typedef struct ef_tuner {
   float *best;         /* (shard.table.floats) parameters of the kept step */
   size_t B, T;         /* of a micro-batch */
   size_t steps, step, restored, best_step;
-  double best_loss;
-  bool finished; /* restored from a state that was complete */
+  double best_loss; /* INFINITY: none is kept so far */
+  bool finished;    /* restored from a state that was complete */
   ef_tuned *tuned;
 } ef_tuner;
+
+static inline bool ef_tuner_has_best(const ef_tuner *t) { return t->best_loss < INFINITY; }
 
 /* Saves the state: a checkpoint of the run, or the partial state of the control. `done`: training is over,
  * the kept parameters are the model, and the measurements go with it. Collective. */
