@@ -45,6 +45,13 @@ ends 0
 edgefuse diff "$kept" "$(newest "$one")"
 ends 0
 
+# Tuning that only does harm leaves the merged model as it was.
+row() { sed -n "/\"name\": \"$2\"/,/log_perplexity/s/.*\"log_perplexity\": \([^,]*\).*/\1/p" "$1/report.json"; }
+edgefuse train "$deck" --method ofakd --out "$work/harm" -q --set tune.lr=10 --set tune.warmup=0 --set 'exits.after=[]'
+ends 0
+equal 'tuned is merged' "$(row "$work/harm" merged)" "$(row "$work/harm" tuned)"
+verdict 'a loss' "$(row "$work/harm" tuned | grep -Eqx '[0-9]+\.[0-9]+' || echo none)"
+
 # What the method sets is checked like what a user sets.
 refused 3 'fusion.stages \(3\) must be at most' train "$deck" --method ofakd --out "$work/deep" \
   --set fusion.features=none --set fusion.stages=3
