@@ -145,12 +145,31 @@ done
 
 # ---- one run -----------------------------------------------------------------------------------------------------
 
+# Keys of the deck's section `rivals` that a method reads, as a pattern: tuning one rival leaves the others' runs as they
+# are.
+rival_keys() { # METHOD
+  case $1 in
+    fedavg) echo 'rounds|steps|lr|server_steps|final_steps' ;;
+    fedjets) echo 'rounds|steps|lr|server_steps|final_steps|experts' ;;
+    fedkmt) echo 'rounds|final_steps|kl|top_k|device_steps' ;;
+    central) echo central_steps ;;
+    deepfusion* | ofakd | public_only) echo none ;;
+    *) echo '[a-z_]+' ;;
+  esac
+}
+
+# Settings of a deck, without comments, and without the keys of other rivals.
+settings_of() { # DECK METHOD
+  sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
+    awk -v keys="^  ($(rival_keys "$2")):" '/^[^ ]/ { rivals = /^rivals:/ } !rivals || $0 ~ keys'
+}
+
 # What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The
-# deck is known by its settings, not by its comments. The control without devices is a method of its own here, so the
-# others do not train it again.
+# deck is known by what the method reads of it. The control without devices is a method of its own here, so the others
+# do not train it again.
 describe() { # DECK N SEED METHOD
   local setting
-  echo "deck $(basename "$1") $(sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" | sha256sum | cut -c 1-32)"
+  echo "deck $(basename "$1") $(settings_of "$1" "$4" | sha256sum | cut -c 1-32)"
   echo "method ${4%-paper}"
   for setting in ${settings[@]+"${settings[@]}"}; do echo "set $setting"; done
   [ "$4" = public_only ] || echo 'set control.public_only=false'

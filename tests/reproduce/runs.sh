@@ -123,6 +123,9 @@ sums() { find "$out" -name report.json -o -name 'task_*.json' -o -name 'step_*.h
 sums >"$work/before"
 reproduce "${pair[@]}"
 says 0 '^1/2 .* nat/token, finished before$' '^2/2 .* nat/token, finished before$'
+printf 'rivals:\n  kl: 0.5\n' >>"$decks/case1_tiny.yaml" # of another method
+reproduce "${pair[@]}" --dry-run
+says 0 'deepfusion \(finished\)' 'deepfusion-paper \(finished\)'
 reproduce "${pair[@]}" --set tune.steps=11
 says 1 '^1/2 case1 N=4 seed=1 deepfusion failed: .* other settings' '^2/2 .* failed: '
 reproduce --methods deepfusion --set federation.steps=300 --devices 1,4 --tasks-devices 4
