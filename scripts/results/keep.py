@@ -35,12 +35,12 @@ def copy_phases(source, path):
 
 def copy_documents(source, path):
     try:
-        with h5py.File(source, "r") as old, h5py.File(path, "w", track_order=True) as new:
+        with h5py.File(source, "r") as old, h5py.File(path, "w") as new:
             if "code_revision" in old.attrs:
                 new.attrs["code_revision"] = old.attrs["code_revision"]
             for name in ("document", "tokens", "nll"):
                 if f"validation/{name}" in old:
-                    new.create_dataset(f"validation/{name}", data=old[f"validation/{name}"][()])
+                    new.create_dataset(f"validation/{name}", data=old[f"validation/{name}"][()], track_times=False)
     except (OSError, RuntimeError) as error:
         raise Damaged(f"{source}: {error}") from error
 

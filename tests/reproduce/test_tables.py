@@ -1,4 +1,5 @@
 """The arithmetic of scripts/tables against closed forms and brute force, and its pages on made-up run folders."""
+import glob
 import itertools
 import json
 import math
@@ -234,6 +235,12 @@ class Pages(unittest.TestCase):
         kept = os.path.join(self.out, "kept")
         code, printed, errors = self.command(self.out, "--keep", kept)
         self.assertEqual((code, printed, errors), (0, [f"9 runs kept in {kept}"], []))
+        again = os.path.join(self.out, "again")
+        self.command(self.out, "--keep", again)
+        self.assertEqual(self.command(kept, "--keep", again)[0], 0)
+        for path in glob.glob(os.path.join(kept, "**", "*.*"), recursive=True):
+            with open(path, "rb") as one, open(path.replace(kept, again), "rb") as other:
+                self.assertEqual(one.read(), other.read(), path)
         page = pages.Page(runs.Results(self.out)).text({})
         unfinished = "Without a result, for they failed or were interrupted: case1 N=32 seed=1 fedavg.\n\n"
         self.assertIn(unfinished, page)
