@@ -6,7 +6,7 @@ import shutil
 import h5py
 
 from results.pages import without_paths
-from results.runs import Damaged
+from results.runs import Damaged, phase_lines
 
 
 def replace(path, write):
@@ -27,10 +27,9 @@ def copy_without_paths(source, path):
 
 
 def copy_phases(source, path):
-    with open(source, encoding="utf-8") as file:
-        lines = [line for line in file if '"event": "phase"' in line and line.endswith("\n")]
+    lines = [line for line, _ in phase_lines(source)]
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(lines)
+        file.writelines(line + "\n" for line in lines)
 
 
 def copy_documents(source, path):

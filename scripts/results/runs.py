@@ -30,6 +30,20 @@ def read_json(path):
         raise Damaged(f"{path}: {error}") from error
 
 
+def phase_lines(path):
+    """(line, event) of every phase in a log of events."""
+    found = []
+    with open(path, encoding="utf-8") as file:
+        for line in file.read().splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:  # cut off when the run was killed
+                continue
+            if isinstance(event, dict) and event.get("event") == "phase" and "name" in event:
+                found.append((line, event))
+    return found
+
+
 def number(value):
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
 
@@ -58,17 +72,10 @@ class Run:
         """name -> {seconds, flops, tokens, devices}, summed over all starts of the run."""
         phases = {}
         try:
-            with open(os.path.join(self.folder, "metrics.jsonl"), encoding="utf-8") as file:
-                lines = file.read().splitlines()
+            events = [event for _, event in phase_lines(os.path.join(self.folder, "metrics.jsonl"))]
         except OSError:
             return phases
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:  # cut off when the run was killed
-                continue
-            if not isinstance(event, dict) or event.get("event") != "phase" or "name" not in event:
-                continue
+        for event in events:
             place = event.get("place", "devices" if event["name"] == "local training" else "server")
             phase = phases.setdefault(event["name"], {"seconds": 0.0, "flops": 0.0, "devices": place == "devices"})
             for key in ("seconds", "flops"):
