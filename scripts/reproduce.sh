@@ -158,8 +158,8 @@ rival_keys() { # METHOD
   esac
 }
 
-# Settings of a deck, without comments, and without the keys of other rivals.
-settings_of() { # DECK METHOD
+# The deck without comments and without the keys of other rivals.
+deck_as_read() { # DECK METHOD
   sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
     awk -v keys="^  ($(rival_keys "$2")):" '/^[^ ]/ { rivals = /^rivals:/ } !rivals || $0 ~ keys'
 }
@@ -169,7 +169,7 @@ settings_of() { # DECK METHOD
 # do not train it again.
 describe() { # DECK N SEED METHOD
   local setting
-  echo "deck $(basename "$1") $(settings_of "$1" "$4" | sha256sum | cut -c 1-32)"
+  echo "deck $(basename "$1") $(deck_as_read "$1" "$4" | sha256sum | cut -c 1-32)"
   echo "method ${4%-paper}"
   for setting in ${settings[@]+"${settings[@]}"}; do echo "set $setting"; done
   [ "$4" = public_only ] || echo 'set control.public_only=false'
