@@ -158,10 +158,21 @@ rival_keys() { # METHOD
   esac
 }
 
-# The deck without comments and without the keys of other rivals.
+# True if devices train models of their own in it: the others do not read how long.
+trains_devices() { # METHOD
+  case $1 in
+    fedavg | fedjets | central | public_only) false ;;
+    *) true ;;
+  esac
+}
+
+# The deck without comments and without the keys that only other methods read.
 deck_as_read() { # DECK METHOD
+  local unread='^$'
+  trains_devices "$2" || unread='^  epochs:'
   sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
-    awk -v keys="^  ($(rival_keys "$2")):" '/^[^ ]/ { rivals = /^rivals:/ } !rivals || $0 ~ keys'
+    awk -v keys="^  ($(rival_keys "$2")):" -v unread="$unread" \
+      '/^[^ ]/ { rivals = /^rivals:/ } (!rivals || $0 ~ keys) && $0 !~ unread'
 }
 
 # What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The

@@ -108,6 +108,7 @@ static ef_status train_model(device_context *c, size_t device, ef_model *model, 
   ef_part_key key = device_key(unit);
   size_t entry = (size_t)c->population->entry[device];
   ef_recipe recipe = ef_local_recipe(run->deck, ef_population_lr(run->deck, entry), &text->slice);
+  recipe.steps = ef_local_steps(run->deck, text->train.count);
   ef_source source = {
       .general = &text->train, .seed = (uint64_t)run->deck->run.seed, .unit = ef_unit(EF_UNIT_DEVICE, unit)};
   EF_TRY(ef_trainer_create(model, run->kernels, &recipe, &source, NULL, trainer));

@@ -1,5 +1,7 @@
 #include "federation/local.h"
 
+#include <math.h>
+
 /* A window is one token and the next. */
 enum { LEAST_TOKENS = 2 };
 
@@ -34,6 +36,14 @@ bool ef_local_has_text(const ef_run *run, const ef_population *population, size_
 
 bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device) {
   return !population->fails[device] && ef_local_has_text(run, population, device);
+}
+
+size_t ef_local_steps(const ef_deck *d, size_t tokens) {
+  size_t most = (size_t)d->federation.steps;
+  if (d->federation.epochs == 0.0) return most;
+  double step = (double)(d->federation.batch * d->federation.context);
+  double passes = ceil(d->federation.epochs * (double)tokens / step);
+  return passes < (double)most ? (size_t)fmax(passes, 1.0) : most;
 }
 
 ef_recipe ef_local_recipe(const ef_deck *d, double lr, const ef_stream *slice) {

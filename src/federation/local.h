@@ -24,6 +24,12 @@ bool ef_local_has_text(const ef_run *run, const ef_population *population, size_
 /* True if it takes part at all: it does not fail, by the deck, and has that text. Local. */
 bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device);
 
+/* Optimiser steps of a device that trains on this many tokens of its own: federation.steps, and no more than
+ * federation.epochs passes over them, at least one. Small texts are learned by heart long before the largest
+ * one is through, and a model that early stopping picks halfway has not had the small learning rates. Pure.
+ */
+size_t ef_local_steps(const ef_deck *deck, size_t tokens);
+
 /* federation.steps and so on with peak learning rate `lr`, with early stopping on `slice`, which is borrowed.
  * Pure. */
 ef_recipe ef_local_recipe(const ef_deck *deck, double lr, const ef_stream *slice);

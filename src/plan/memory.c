@@ -1,5 +1,6 @@
 #include "plan/memory.h"
 
+#include "federation/local.h"
 #include "fusion/generated.h"
 #include "fusion/views.h"
 #include "plan/plan_internal.h"
@@ -93,13 +94,18 @@ size_t ef_plan_slice(const ef_planner *p, size_t tokens) {
   return (size_t)((double)tokens * p->deck->federation.validation_share);
 }
 
+size_t ef_plan_local_steps(const ef_planner *p, size_t device) {
+  size_t tokens = ef_plan_device_tokens(p, device);
+  return ef_local_steps(p->deck, tokens - ef_plan_slice(p, tokens));
+}
+
 /* One device while it trains, and with what the server adds when it measures the upload. */
 static ef_status device_bytes(const ef_planner *p, size_t device, size_t *training, size_t *measured) {
   const ef_deck *d = p->deck;
   const ef_dims *dims = ef_plan_dims(p, device);
   size_t tokens = ef_plan_device_tokens(p, device), model, trainer;
   ef_stream slice = {.count = ef_plan_slice(p, tokens)};
-  ef_recipe recipe = {.steps = (size_t)d->federation.steps,
+  ef_recipe recipe = {.steps = ef_plan_local_steps(p, device),
                       .batch = (size_t)d->federation.batch,
                       .context = (size_t)d->federation.context,
                       .holdout = slice.count >= 2 ? &slice : NULL};

@@ -152,6 +152,8 @@ size_t ef_plan_targets_bytes(const ef_planner *planner);
 size_t ef_plan_device_tokens(const ef_planner *planner, size_t device);
 /* A recipe's slice for early stopping, of a device's tokens. Pure. */
 size_t ef_plan_slice(const ef_planner *planner, size_t tokens);
+/* ef_local_steps of a device. Local. */
+size_t ef_plan_local_steps(const ef_planner *planner, size_t device);
 /* A forward pass of the global model whose experts are spread over the ranks, with its exchange. Local. */
 size_t ef_plan_spread_bytes(const ef_planner *planner, ef_pass_kind kind, size_t B, size_t T);
 /* The tensors of the global model that rank 0 holds. EF_MACHINE. Local. */

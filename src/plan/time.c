@@ -116,7 +116,7 @@ ef_status ef_plan_families_time(const ef_planner *p, double *seconds) {
 static double device(const ef_planner *p, size_t n) {
   const ef_deck *d = p->deck;
   if (!ef_plan_trains(p, n)) return 0.0;
-  return local_training(p, n, rate_of(p, n), (size_t)d->federation.steps, d->federation.context) +
+  return local_training(p, n, rate_of(p, n), ef_plan_local_steps(p, n), d->federation.context) +
          measure(p, rate_of(p, n), d->eval.devices);
 }
 

@@ -50,9 +50,10 @@ size_t ef_plan_upload_rounds(const ef_planner *p) {
 
 void ef_plan_devices_work(const ef_planner *p, ef_plan *plan) {
   const ef_deck *d = p->deck;
-  size_t rounds = ef_plan_upload_rounds(p), steps = rounds * (size_t)d->federation.steps;
+  size_t rounds = ef_plan_upload_rounds(p);
   for (size_t n = 0; n < p->population->devices; n++) {
     if (!ef_plan_trains(p, n)) continue;
+    size_t steps = rounds * ef_plan_local_steps(p, n);
     plan->part_bytes += rounds * model_part(ef_plan_dims(p, n));
     plan->device_tokens += (double)(steps * (size_t)(d->federation.batch * d->federation.context));
     plan->flops += cost(ef_plan_dims(p, n), steps, d->federation.batch, d->federation.context);
