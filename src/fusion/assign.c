@@ -102,6 +102,7 @@ static void judge_members(const ef_run *run, const ef_devices *devices, ef_clust
     if (record->holdout_loss < devices->records[c->best].holdout_loss) c->best = c->devices[m];
     c->member_loss += record->holdout_loss;
     c->losses[m] = record->local_loss;
+    c->holdout_losses[m] = record->holdout_loss;
   }
   c->member_loss /= (double)c->members;
   ef_proxy_weights(c->members, c->losses, equal ? 0.0 : run->deck->fusion.proxy_sharpness, c->weights);
@@ -113,6 +114,7 @@ static ef_status make_cluster(const ef_run *run, const ef_devices *devices, cons
   *c = (ef_cluster){.entry = entry, .loss = NAN};
   EF_TRY(EF_NEW(c->devices, g->count));
   EF_TRY(EF_NEW(c->losses, g->count));
+  EF_TRY(EF_NEW(c->holdout_losses, g->count));
   EF_TRY(EF_NEW(c->weights, g->count));
   EF_TRY(EF_NEW(c->validation, run->tokens.domain_count));
   float centre[EF_EMBEDDING] = {0};
@@ -230,6 +232,7 @@ void ef_clusters_free(ef_clusters *clusters) {
   for (size_t i = 0; i < clusters->count; i++) {
     ef_free(clusters->clusters[i].devices);
     ef_free(clusters->clusters[i].losses);
+    ef_free(clusters->clusters[i].holdout_losses);
     ef_free(clusters->clusters[i].weights);
     ef_free(clusters->clusters[i].validation);
   }

@@ -20,6 +20,10 @@ static size_t count_of(const ef_deck *deck, const ef_clusters *clusters) {
   return ef_mentors_are_uploads(deck) ? members : clusters->count;
 }
 
+static double cost_of(const ef_run *run, double holdout_loss) {
+  return isfinite(holdout_loss) ? run->deck->ensemble.holdout_sharpness * holdout_loss : 0.0;
+}
+
 /* The uploads of the last round, cluster by cluster. */
 static ef_status load_uploads(const ef_run *run, const ef_population *population, const ef_clusters *clusters,
                               ef_mentor *mentor) {
@@ -28,6 +32,7 @@ static ef_status load_uploads(const ef_run *run, const ef_population *population
     const ef_cluster *c = &clusters->clusters[i];
     for (size_t m = 0; m < c->members; m++, mentor++) {
       mentor->entry = c->entry;
+      mentor->cost = cost_of(run, c->holdout_losses[m]);
       EF_TRY(ef_device_load(run, population, first + c->devices[m], &mentor->model));
     }
   }
@@ -38,6 +43,7 @@ static ef_status load_proxies(const ef_run *run, const ef_population *population
                               ef_mentor *mentors) {
   for (size_t i = 0; i < clusters->count; i++) {
     mentors[i].entry = clusters->clusters[i].entry;
+    mentors[i].cost = cost_of(run, clusters->clusters[i].loss);
     EF_TRY(ef_proxy_load(run, population, clusters, i, &mentors[i].model));
   }
   return EF_OK;
@@ -88,13 +94,13 @@ void ef_mentors_free(ef_mentors *m) {
   *m = (ef_mentors){0};
 }
 
-/* Losses to weights, window by window: the least loss is taken out first, so that the exponentials are safe.
+/* Costs to weights, window by window: the least cost is taken out first, so that the exponentials are safe.
  */
 static void weigh(ef_mentors *m) {
   for (size_t b = 0; b < m->B; b++) {
     double *w = m->weights + b * m->count, least = w[0], sum = 0.0;
     for (size_t i = 1; i < m->count; i++) least = w[i] < least ? w[i] : least;
-    for (size_t i = 0; i < m->count; i++) sum += w[i] = exp(-m->sharpness * (w[i] - least));
+    for (size_t i = 0; i < m->count; i++) sum += w[i] = exp(least - w[i]);
     for (size_t i = 0; i < m->count; i++) w[i] /= sum;
   }
 }
@@ -111,7 +117,7 @@ ef_status ef_mentors_begin(ef_mentors *m, const int32_t *ids, const int32_t *tar
     for (size_t b = 0; b < m->B; b++) {
       double loss = 0.0;
       for (size_t t = 0; t < m->T; t++) loss += (double)m->row_losses[b * m->T + t];
-      m->weights[b * m->count + i] = loss / (double)m->T;
+      m->weights[b * m->count + i] = m->sharpness * loss / (double)m->T + mentor->cost;
     }
   }
   weigh(m);

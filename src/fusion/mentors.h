@@ -1,8 +1,11 @@
 /* The teachers of the merged model (extended recipe): the proxies, or all models that the devices uploaded
  * (ensemble.teachers), as in ensemble distillation (Lin et al., "Ensemble distillation for robust model
  * fusion in federated learning", NeurIPS 2020). On each window their distributions are mixed with weights
- * softmax(-sharpness * loss of the teacher on that window), the loss being the sum over its scored tokens
- * divided by T. The mean of a cluster's weights forgets what its members alone know; the mixture does not.
+ * softmax(-sharpness * loss of the teacher on that window - holdout_sharpness * its loss on the public
+ * holdout), the former being the sum over the window's scored tokens divided by T. A window says who knows
+ * such text, and little of who is the better model: so sharp that weak teachers go, the weights of windows
+ * leave one teacher alone. The mean of a cluster's weights forgets what its members alone know; the mixture
+ * does not.
  */
 #pragma once
 
@@ -11,6 +14,7 @@
 typedef struct ef_mentor {
   ef_model model;
   size_t entry; /* of federation.families */
+  double cost;  /* holdout_sharpness * its loss on the public holdout; 0 where there is none */
   float *final; /* (B*T,D) its last hidden states on the current batch */
 } ef_mentor;
 

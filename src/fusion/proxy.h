@@ -23,6 +23,7 @@ typedef struct ef_cluster {
       loss;               /* mean over the members, and of the proxy, on the public holdout (nat per token) */
   ef_quality *validation; /* (domains) of the proxy; owned */
   double *losses;         /* (members) on their own slices, NAN: unknown; owned */
+  double *holdout_losses; /* (members) on the public holdout, NAN: it is empty; owned */
   float *weights;         /* (members) of each in the mean; owned */
 } ef_cluster;
 

@@ -51,13 +51,17 @@ static void open_run(teachers_sample *s, size_t count, double sharpness, const c
   s->count = count;
 }
 
+/* What teacher i is said to lose on the holdout. */
+static double holdout_loss(size_t i) { return 4.0 + 0.3 * (double)((i * 2) % 3); }
+
 void teachers_sample_proxies(teachers_sample *s, size_t count, float scale, double sharpness,
                              const char *override) {
   open_run(s, count, sharpness, "proxies", override);
   s->clusters = (ef_clusters){.count = count, .clusters = s->list};
   for (size_t i = 0; i < count; i++) {
     ef_part_key key = {.kind = EF_UNIT_PROXY, .index = i, .sections = "text,federation,eval,fusion"};
-    s->list[i] = (ef_cluster){.entry = i, .members = 1};
+    s->holdout_losses[i] = holdout_loss(i);
+    s->list[i] = (ef_cluster){.entry = i, .members = 1, .loss = s->holdout_losses[i]};
     make_teacher(s, i, &key, (int32_t)i, scale);
   }
 }
@@ -67,12 +71,17 @@ void teachers_sample_uploads(teachers_sample *s, float scale, double sharpness, 
   s->clusters = (ef_clusters){.count = 2, .clusters = s->list, .round = 1};
   int32_t *entry = s->population.entry;
   entry[2] = entry[1];
-  s->list[0] = (ef_cluster){.entry = (size_t)entry[0], .members = 1, .devices = s->devices};
-  s->list[1] = (ef_cluster){.entry = (size_t)entry[1], .members = 2, .devices = s->devices + 1};
+  s->list[0] = (ef_cluster){
+      .entry = (size_t)entry[0], .members = 1, .devices = s->devices, .holdout_losses = s->holdout_losses};
+  s->list[1] = (ef_cluster){.entry = (size_t)entry[1],
+                            .members = 2,
+                            .devices = s->devices + 1,
+                            .holdout_losses = s->holdout_losses + 1};
   for (size_t n = 0; n < TEACH_MOST; n++) {
     ef_part_key key = {
         .kind = EF_UNIT_DEVICE, .index = s->population.devices + n, .sections = EF_DEVICE_SECTIONS};
     s->devices[n] = n;
+    s->holdout_losses[n] = holdout_loss(n);
     make_teacher(s, n, &key, entry[n], scale);
   }
 }

@@ -21,6 +21,7 @@ typedef struct teachers_sample {
   int32_t ids[TEACH_R], targets[TEACH_R];
   size_t count; /* teachers */
   size_t devices[TEACH_MOST];
+  double holdout_losses[TEACH_MOST];          /* of each teacher, made up */
   float logits[TEACH_MOST][TEACH_R * TINY_V]; /* of each teacher, row by row */
 } teachers_sample;
 

@@ -20,6 +20,10 @@ static void begin(sample *s) {
   cr_ok(ef_mentors_begin(&s->mentors, s->s.ids, s->s.targets));
 }
 
+/* ensemble.holdout_sharpness of the tests that want one, as a number and for the deck. */
+static const double HOLDOUT_SHARPNESS = 1.5;
+static const char holdout_override[] = "ensemble.holdout_sharpness=1.5";
+
 static void open_sample(sample *s, size_t count, float scale, double sharpness) {
   teachers_sample_proxies(&s->s, count, scale, sharpness, NULL);
   begin(s);
@@ -41,9 +45,9 @@ static double log_sum(const float *z) {
   return log(sum);
 }
 
-/* softmax(-sharpness * loss) over the proxies; the loss of a window is its summed CE over T, as the code
- * counts it. */
-static void weights_by_hand(const sample *s, double sharpness, double w[B][MOST]) {
+/* softmax(-sharpness * loss - holdout_sharpness * holdout loss) over the teachers; the loss of a window is
+ * its summed CE over T, as the code counts it. */
+static void weights_by_hand(const sample *s, double sharpness, double holdout_sharpness, double w[B][MOST]) {
   for (size_t b = 0; b < B; b++) {
     double sum = 0.0;
     for (size_t i = 0; i < s->s.count; i++) {
@@ -52,7 +56,7 @@ static void weights_by_hand(const sample *s, double sharpness, double w[B][MOST]
         const float *z = s->s.logits[i] + r * V;
         if (s->s.targets[r] != EF_TOKEN_IGNORE) loss += log_sum(z) - (double)z[s->s.targets[r]];
       }
-      sum += w[b][i] = exp(-sharpness * loss / T);
+      sum += w[b][i] = exp(-sharpness * loss / T - holdout_sharpness * s->s.holdout_losses[i]);
     }
     for (size_t i = 0; i < s->s.count; i++) w[b][i] /= sum;
   }
@@ -64,11 +68,11 @@ static void read_rows(sample *s, size_t cut, float *out) {
   if (cut < R) ef_mentors_mixture(&s->mentors, cut, R - cut, out + cut * V);
 }
 
-static void check_open_mixture(sample *s, double sharpness) {
+static void check_open_mixture(sample *s, double sharpness, double holdout_sharpness) {
   static float out[R * V], again[R * V];
   double w[B][MOST];
   size_t count = s->s.count;
-  weights_by_hand(s, sharpness, w);
+  weights_by_hand(s, sharpness, holdout_sharpness, w);
   for (size_t b = 0; b < B; b++) {
     double sum = 0.0;
     for (size_t i = 0; i < count; i++) {
@@ -99,7 +103,7 @@ static void check_open_mixture(sample *s, double sharpness) {
 static void check_mixture(size_t count, float scale, double sharpness) {
   static sample s;
   open_sample(&s, count, scale, sharpness);
-  check_open_mixture(&s, sharpness);
+  check_open_mixture(&s, sharpness, 0.0);
   close_sample(&s);
 }
 
@@ -112,7 +116,30 @@ Test(mentors, uploads_of_the_last_round_teach_each_by_itself) {
   static sample s;
   open_uploads(&s, 0.4f, 5.0);
   cr_assert_eq(s.mentors.count, MOST);
-  check_open_mixture(&s, 5.0);
+  check_open_mixture(&s, 5.0, 0.0);
+  close_sample(&s);
+}
+
+Test(mentors, weigh_by_the_holdout_too) {
+  static sample s;
+  teachers_sample_uploads(&s.s, 0.4f, 5.0, holdout_override);
+  begin(&s);
+  check_open_mixture(&s, 5.0, HOLDOUT_SHARPNESS);
+  close_sample(&s);
+  teachers_sample_proxies(&s.s, 3, 0.4f, 0.0, holdout_override);
+  begin(&s);
+  check_open_mixture(&s, 0.0, HOLDOUT_SHARPNESS);
+  close_sample(&s);
+}
+
+/* Without a holdout nobody's loss on it is known. */
+Test(mentors, unknown_losses_on_the_holdout_do_not_count) {
+  static sample s;
+  teachers_sample_uploads(&s.s, 0.4f, 5.0, holdout_override);
+  for (size_t i = 0; i < MOST; i++) s.s.holdout_losses[i] = NAN;
+  begin(&s);
+  memset(s.s.holdout_losses, 0, sizeof s.s.holdout_losses);
+  check_open_mixture(&s, 5.0, 0.0);
   close_sample(&s);
 }
 
