@@ -158,21 +158,26 @@ rival_keys() { # METHOD
   esac
 }
 
-# True if devices train models of their own in it: the others do not read how long.
-trains_devices() { # METHOD
+# What a method does not read of the rest of the deck, as patterns: a key of the devices' own training, a section.
+unread_key() { # METHOD
   case $1 in
-    fedavg | fedjets | central | public_only) false ;;
-    *) true ;;
+    fedavg | fedjets | central | public_only) echo '^  epochs:' ;;
+    *) echo '^$' ;;
+  esac
+}
+unread_section() { # METHOD
+  case $1 in
+    fedavg | fedjets | fedkmt | ofakd | central | public_only) echo '^ensemble:' ;;
+    *) echo '^$' ;;
   esac
 }
 
-# The deck without comments and without the keys that only other methods read.
+# The deck without comments and without what only other methods read.
 deck_as_read() { # DECK METHOD
-  local unread='^$'
-  trains_devices "$2" || unread='^  epochs:'
   sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
-    awk -v keys="^  ($(rival_keys "$2")):" -v unread="$unread" \
-      '/^[^ ]/ { rivals = /^rivals:/ } (!rivals || $0 ~ keys) && $0 !~ unread'
+    awk -v keys="^  ($(rival_keys "$2")):" -v key="$(unread_key "$2")" -v section="$(unread_section "$2")" '
+      /^[^ ]/ { rivals = /^rivals:/; unread = $0 ~ section }
+      !unread && (rivals ? $0 ~ keys : $0 !~ key)'
 }
 
 # What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The
