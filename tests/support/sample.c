@@ -98,7 +98,8 @@ static void make_devices(sample *s) {
 static void make_fusion(sample *s) {
   ef_outcome *o = &s->outcome;
   o->peak_bytes = 64e6;
-  clusters[0] = (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0], NULL, NULL, whole_weight};
+  clusters[0] =
+      (ef_cluster){0, 1, members[0], 1, false, 0, 3.1, 3.05, of_proxies[0], NULL, NULL, whole_weight};
   clusters[1] = (ef_cluster){1, 1, members[1], 0, true, 1, 3.2, 3.2, of_proxies[1], NULL, NULL, whole_weight};
   o->clusters = (ef_clusters){2, clusters, 1.0, NAN, 0};
   bases[0] = (ef_base){true, 3, 3, 3.5, 3.05, 3.0, of_bases[0], of_views};
