@@ -40,6 +40,9 @@ ef_status ef_h5_commit(ef_h5 *file);
 /* Drops an unfinished file, or closes one that was opened; NULL is accepted. */
 void ef_h5_close(ef_h5 *file);
 
+/* Removes a file and what a killed write left of it; neither need exist. Local. */
+void ef_h5_remove(const char *path);
+
 /* Opens for reading (always serial, on any rank) and checks header and end marker; `kind` NULL: any kind. */
 ef_status ef_h5_open(const char *path, const char *kind, ef_h5 **file);
 

@@ -13,6 +13,14 @@
 /* First reservation: HDF5's own blocks and the metadata of the root. */
 enum { SLACK_BYTES = 1 << 20 };
 
+/* The name while it is written; to be freed. NULL: out of memory. */
+static char *temporary_name(const char *path) {
+  size_t n = strlen(path) + sizeof ".tmp";
+  char *name = ef_alloc(n, 1);
+  if (name) snprintf(name, n, "%s.tmp", path);
+  return name;
+}
+
 static ef_status new_file(const char *path, bool writing, ef_h5 **out) {
   ef_h5 *file = NULL;
   EF_TRY(EF_NEW(file, 1));
@@ -20,13 +28,10 @@ static ef_status new_file(const char *path, bool writing, ef_h5 **out) {
   file->comm = MPI_COMM_NULL;
   file->ranks = 1;
   file->writing = writing;
-  size_t n = strlen(path) + sizeof ".tmp";
   file->path = ef_strdup(path);
-  file->temporary = ef_alloc(n, 1);
+  file->temporary = temporary_name(path);
   *out = file;
-  EF_TRY(EF_CHECK(file->path && file->temporary, EF_MACHINE, "%s: out of memory", path));
-  snprintf(file->temporary, n, "%s.tmp", path);
-  return EF_OK;
+  return EF_CHECK(file->path && file->temporary, EF_MACHINE, "%s: out of memory", path);
 }
 
 /* HDF5 takes chunks and metadata from the heap in turn, so that what it frees lies between what it keeps. */
@@ -172,6 +177,13 @@ void ef_h5_close(ef_h5 *file) {
   (void)ef_h5_mpio_error(); /* of a file that is dropped, no concern of the next one */
   H5Eclear2(H5E_DEFAULT);
   free_file(file);
+}
+
+void ef_h5_remove(const char *path) {
+  char *temporary = temporary_name(path);
+  unlink(path);
+  if (temporary) unlink(temporary);
+  ef_free(temporary);
 }
 
 static ef_status check_signature(ef_h5 *file) {

@@ -6,7 +6,6 @@
 #include "train/block_file.h"
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATH_BYTES = 4096, IDENTITY_BYTES = 64 };
 
@@ -119,13 +118,13 @@ ef_status ef_part_there(const ef_run *run, const ef_part_key *key, bool *there) 
 void ef_part_forget(const ef_run *run, const ef_part_key *key) {
   char path[PATH_BYTES];
   ef_part_path(run, key, true, path, sizeof path);
-  unlink(path);
+  ef_h5_remove(path);
 }
 
 void ef_part_remove(const ef_run *run, const ef_part_key *key) {
   char path[PATH_BYTES];
   ef_part_path(run, key, false, path, sizeof path);
-  unlink(path);
+  ef_h5_remove(path);
   ef_part_forget(run, key);
 }
 

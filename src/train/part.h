@@ -49,7 +49,7 @@ ef_status ef_part_write(const ef_run *run, const ef_part_key *key, bool partial,
 ef_status ef_part_create_shared(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
 /* Opens a part of this identity; EF_CHECKPOINT otherwise. Local. */
 ef_status ef_part_open(const ef_run *run, const ef_part_key *key, bool partial, ef_h5 **file);
-/* Removes a partial state, if there is one. Local. */
+/* Removes a partial state, and what a killed write of one left, if there is any. Local. */
 void ef_part_forget(const ef_run *run, const ef_part_key *key);
 /* Removes a part that has done its work, and its partial state. Local. */
 void ef_part_remove(const ef_run *run, const ef_part_key *key);

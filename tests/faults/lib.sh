@@ -105,6 +105,12 @@ ends() {
   verdict "$wanted" "$got"
 }
 
+# swept FOLDER: no half-written file is in it.
+swept() {
+  # shellcheck disable=SC2046
+  absent $(find "$1" -name '*.tmp')
+}
+
 # refused CODE PATTERN ARGUMENT...: runs the command; its error is the only line on standard error.
 refused() {
   local wanted=$1 pattern=$2

@@ -17,6 +17,7 @@ whole_ms=$((($(now) - began) / 1000000))
 # as_reference FOLDER: the run is complete and has the reference's bits.
 as_reference() {
   same "$reference" "$1"
+  swept "$1"
   present "$1/report.json" "$1/report.md" "$1/run.h5"
 }
 

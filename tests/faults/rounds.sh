@@ -22,6 +22,7 @@ whole_ms=$((($(date +%s%N) - began) / 1000000))
 as_reference() { # FOLDER
   same "$reference" "$1"
   verdict "bytes: $(bytes "$reference")" "$([ "$(bytes "$reference")" = "$(bytes "$1")" ] || bytes "$1")"
+  swept "$1"
   # shellcheck disable=SC2046
   absent $(find "$1/parts" -name 'local_*')
 }

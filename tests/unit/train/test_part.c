@@ -76,6 +76,15 @@ Test(part, a_finished_part_ends_the_partial_state) {
   cr_assert(ef_part_exists(&t.run, &key));
 }
 
+Test(part, a_finished_part_ends_what_a_kill_left_of_the_partial_state) {
+  char path[4096], left[4200];
+  ef_part_path(&t.run, &key, true, path, sizeof path);
+  snprintf(left, sizeof left, "%s.tmp", path);
+  cr_ok(ef_file_write(left, "half", 4));
+  write_part(false);
+  cr_assert(!ef_file_exists(left));
+}
+
 Test(part, content_that_fails_leaves_no_file_and_keeps_the_partial_state) {
   char path[4200];
   write_part(true);
