@@ -5,8 +5,17 @@
 /* A window is one token and the next. */
 enum { LEAST_TOKENS = 2 };
 
-static size_t slice_of(const ef_run *run, size_t tokens) {
-  return (size_t)((double)tokens * run->deck->federation.validation_share);
+size_t ef_local_tokens(const ef_run *run, const ef_population *population, size_t device) {
+  const size_t *documents;
+  size_t n = ef_population_documents(population, device, &documents), tokens = 0;
+  for (size_t i = 0; i < n; i++) {
+    tokens += (size_t)(run->tokens.offset[documents[i] + 1] - run->tokens.offset[documents[i]]);
+  }
+  return tokens;
+}
+
+size_t ef_local_slice(const ef_deck *d, size_t tokens) {
+  return (size_t)((double)tokens * d->federation.validation_share);
 }
 
 ef_status ef_local_text_read(const ef_run *run, const ef_population *population, size_t device,
@@ -14,7 +23,7 @@ ef_status ef_local_text_read(const ef_run *run, const ef_population *population,
   const size_t *documents;
   size_t n = ef_population_documents(population, device, &documents);
   EF_TRY(ef_stream_read(&run->tokens, documents, n, &text->all));
-  size_t slice = slice_of(run, text->all.count);
+  size_t slice = ef_local_slice(run->deck, text->all.count);
   text->train = (ef_stream){.ids = text->all.ids, .count = text->all.count - slice};
   text->slice = (ef_stream){.ids = text->all.ids + text->train.count, .count = slice};
   return EF_OK;
@@ -26,12 +35,8 @@ void ef_local_text_free(ef_local_text *text) {
 }
 
 bool ef_local_has_text(const ef_run *run, const ef_population *population, size_t device) {
-  const size_t *documents;
-  size_t n = ef_population_documents(population, device, &documents), tokens = 0;
-  for (size_t i = 0; i < n; i++) {
-    tokens += (size_t)(run->tokens.offset[documents[i] + 1] - run->tokens.offset[documents[i]]);
-  }
-  return tokens - slice_of(run, tokens) >= LEAST_TOKENS;
+  size_t tokens = ef_local_tokens(run, population, device);
+  return tokens - ef_local_slice(run->deck, tokens) >= LEAST_TOKENS;
 }
 
 bool ef_local_trains(const ef_run *run, const ef_population *population, size_t device) {

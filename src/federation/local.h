@@ -18,6 +18,12 @@ ef_status ef_local_text_read(const ef_run *run, const ef_population *population,
                              ef_local_text *text);
 void ef_local_text_free(ef_local_text *text);
 
+/* Tokens that a device holds, by the index of the tokens: nothing is read. Local. */
+size_t ef_local_tokens(const ef_run *run, const ef_population *population, size_t device);
+
+/* Those of them, at the end, that early stopping looks at: federation.validation_share. Pure. */
+size_t ef_local_slice(const ef_deck *deck, size_t tokens);
+
 /* True if a device holds enough text to train on, by the index of the tokens: nothing is read. Local. */
 bool ef_local_has_text(const ef_run *run, const ef_population *population, size_t device);
 

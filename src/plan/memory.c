@@ -82,30 +82,18 @@ ef_status ef_plan_families_memory(const ef_planner *p, size_t *bytes) {
   return EF_OK;
 }
 
-size_t ef_plan_device_tokens(const ef_planner *p, size_t device) {
-  const ef_tokens *t = &p->run->tokens;
-  const size_t *documents;
-  size_t n = ef_population_documents(p->population, device, &documents), tokens = 0;
-  for (size_t i = 0; i < n; i++) tokens += (size_t)(t->offset[documents[i] + 1] - t->offset[documents[i]]);
-  return tokens;
-}
-
-size_t ef_plan_slice(const ef_planner *p, size_t tokens) {
-  return (size_t)((double)tokens * p->deck->federation.validation_share);
-}
-
 size_t ef_plan_local_steps(const ef_planner *p, size_t device) {
-  size_t tokens = ef_plan_device_tokens(p, device);
-  return ef_local_steps(p->deck, tokens - ef_plan_slice(p, tokens));
+  size_t tokens = ef_local_tokens(p->run, p->population, device);
+  return ef_local_steps(p->deck, tokens - ef_local_slice(p->deck, tokens));
 }
 
 /* One device while it trains, and with what the server adds when it measures the upload. */
 static ef_status device_bytes(const ef_planner *p, size_t device, size_t *training, size_t *measured) {
   const ef_deck *d = p->deck;
   const ef_dims *dims = ef_plan_dims(p, device);
-  size_t tokens = ef_plan_device_tokens(p, device), model, trainer;
-  ef_stream slice = {.count = ef_plan_slice(p, tokens)};
-  ef_recipe recipe = {.steps = ef_plan_local_steps(p, device),
+  size_t tokens = ef_local_tokens(p->run, p->population, device), model, trainer;
+  ef_stream slice = {.count = ef_local_slice(d, tokens)};
+  ef_recipe recipe = {.steps = ef_local_steps(d, tokens - slice.count),
                       .batch = (size_t)d->federation.batch,
                       .context = (size_t)d->federation.context,
                       .holdout = slice.count >= 2 ? &slice : NULL};

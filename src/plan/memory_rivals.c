@@ -12,7 +12,7 @@
 static size_t most_tokens(const ef_planner *p) {
   size_t most = 0;
   for (size_t n = 0; n < p->population->devices; n++) {
-    if (ef_plan_trains(p, n)) most = ef_plan_larger(most, ef_plan_device_tokens(p, n));
+    if (ef_plan_trains(p, n)) most = ef_plan_larger(most, ef_local_tokens(p->run, p->population, n));
   }
   return most;
 }
@@ -20,7 +20,7 @@ static size_t most_tokens(const ef_planner *p) {
 /* The model that a device received, its trainer and its text. */
 static ef_status local_bytes(const ef_planner *p, size_t *bytes) {
   size_t tokens = most_tokens(p), model, trainer;
-  ef_stream slice = {.count = ef_plan_slice(p, tokens)};
+  ef_stream slice = {.count = ef_local_slice(p->deck, tokens)};
   ef_recipe recipe = ef_local_recipe(p->deck, p->deck->rivals.lr, slice.count >= 2 ? &slice : NULL);
   recipe.steps = ef_rounds_steps(p->deck);
   recipe.context = (size_t)p->deck->global.context;

@@ -148,10 +148,6 @@ size_t ef_plan_measure_bytes(const ef_planner *planner, const ef_dims *dims);
 ef_status ef_plan_own_bytes(const ef_planner *planner, size_t *bytes);
 /* Targets and samples, which a run with logits holds from the first round on. Local. */
 size_t ef_plan_targets_bytes(const ef_planner *planner);
-/* Tokens of a device, by the index. Local. */
-size_t ef_plan_device_tokens(const ef_planner *planner, size_t device);
-/* A recipe's slice for early stopping, of a device's tokens. Pure. */
-size_t ef_plan_slice(const ef_planner *planner, size_t tokens);
 /* ef_local_steps of a device. Local. */
 size_t ef_plan_local_steps(const ef_planner *planner, size_t device);
 /* A forward pass of the global model whose experts are spread over the ranks, with its exchange. Local. */

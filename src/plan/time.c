@@ -51,7 +51,7 @@ static double pretraining(const ef_planner *p, const ef_rate *rate, int64_t step
 /* A training on a device by ef_local_recipe: its looks are at a slice of its own text. */
 static double local_training(const ef_planner *p, size_t device, const ef_rate *rate, size_t steps,
                              int64_t context) {
-  const ef_stream slice = {.count = ef_plan_slice(p, ef_plan_device_tokens(p, device))};
+  const ef_stream slice = {.count = ef_local_slice(p->deck, ef_local_tokens(p->run, p->population, device))};
   size_t windows = slice.count < 2 ? 0 : ef_stream_windows(&slice, (size_t)context);
   double look = rate->window * (double)at_most(windows, EF_LOCAL_LOOK);
   return (double)steps * rate->step + looks(steps, p->deck->federation.eval_every) * look;
