@@ -158,26 +158,22 @@ rival_keys() { # METHOD
   esac
 }
 
-# What a method does not read of the rest of the deck, as patterns: a key of the devices' own training, a section.
-unread_key() { # METHOD
+# What a method does not read of the rest of the deck: a key of the devices' own training, a section.
+unread() { # METHOD
   case $1 in
-    fedavg | fedjets | central | public_only) echo '^  epochs:' ;;
-    *) echo '^$' ;;
-  esac
-}
-unread_section() { # METHOD
-  case $1 in
-    fedavg | fedjets | fedkmt | ofakd | central | public_only) echo '^ensemble:' ;;
-    *) echo '^$' ;;
+    fedavg | fedjets | central | public_only) echo epochs ensemble ;;
+    fedkmt | ofakd) echo none ensemble ;;
+    *) echo none none ;;
   esac
 }
 
 # The deck without comments and without what only other methods read.
 deck_as_read() { # DECK METHOD
   sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
-    awk -v keys="^  ($(rival_keys "$2")):" -v key="$(unread_key "$2")" -v section="$(unread_section "$2")" '
-      /^[^ ]/ { rivals = /^rivals:/; unread = $0 ~ section }
-      !unread && (rivals ? $0 ~ keys : $0 !~ key)'
+    awk -v keys="^  ($(rival_keys "$2")):" -v unread="$(unread "$2")" '
+      BEGIN { split(unread, name, " ") }
+      /^[^ ]/ { rivals = /^rivals:/; skip = $0 ~ "^" name[2] ":" }
+      !skip && (rivals ? $0 ~ keys : $0 !~ "^  " name[1] ":")'
 }
 
 # What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The
