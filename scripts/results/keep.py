@@ -5,18 +5,13 @@ import shutil
 
 import h5py
 
+import whole
 from results.pages import without_paths
 from results.runs import Damaged, phase_lines
 
 
-def replace(path, write):
-    """Writes a file whole or not at all."""
-    write(path + ".new")
-    os.replace(path + ".new", path)
-
-
 def copy(source, folder):
-    replace(os.path.join(folder, os.path.basename(source)), lambda path: shutil.copyfile(source, path))
+    whole.replace(os.path.join(folder, os.path.basename(source)), lambda path: shutil.copyfile(source, path))
 
 
 def copy_without_paths(source, path):
@@ -49,7 +44,7 @@ def keep(results, out, folder):
     os.makedirs(folder, exist_ok=True)
     machine = os.path.join(out, "machine.txt")
     if os.path.exists(machine):
-        replace(os.path.join(folder, "machine.txt"), lambda path: copy_without_paths(machine, path))
+        whole.replace(os.path.join(folder, "machine.txt"), lambda path: copy_without_paths(machine, path))
     for (case, devices, seed, method), run in results.runs.items():
         to = os.path.join(folder, case, f"N{devices}", f"seed{seed}", method)
         os.makedirs(to, exist_ok=True)
@@ -59,5 +54,5 @@ def keep(results, out, folder):
         for name, write in (("metrics.jsonl", copy_phases), ("run.h5", copy_documents)):
             source = os.path.join(run.folder, name)
             if os.path.exists(source):
-                replace(os.path.join(to, name), lambda path, source=source, write=write: write(source, path))
+                whole.replace(os.path.join(to, name), lambda path, source=source, write=write: write(source, path))
     return len(results.runs)
