@@ -16,7 +16,7 @@ cd "$(dirname "$0")/.." || exit
 readonly wrong_command=2 wrong_input=4 machine=6 stopped=75
 readonly known='deepfusion deepfusion-paper public_only central fedavg fedjets fedkmt ofakd'
 readonly quick_settings=(federation.pretrain_steps=200 federation.steps=100 federation.eval_every=25 fusion.steps=10
-  global.pretrain_steps=200 tune.steps=200 rivals.steps=20 rivals.device_steps=40)
+  global.pretrain_steps=200 tune.steps=200 rivals.steps=20 rivals.device_steps=40 rivals.central_steps=0)
 
 die() { # CODE MESSAGE
   echo "reproduce: $2" >&2
