@@ -5,8 +5,9 @@
 # LIST has commas. --quick (default): 16 devices, one seed, fewer steps. --full: 16, 32, 64 and 128 devices, three
 # seeds, the steps of the decks. The other options replace a part of either; --set comes last and so wins.
 # A case is a deck DIR/NAME_*.yaml (default DIR: inputs). One folder a run, OUT/CASE/N16/seed1/METHOD; a finished run is
-# skipped, one that was interrupted goes on. Ctrl-C saves and ends with code 75, a second one ends at once; the same
-# command goes on. A run that fails is reported and the others go on: code 1 at the end.
+# skipped, one that was interrupted goes on. What no device takes part in is trained once, whatever N is. Ctrl-C saves
+# and ends with code 75, a second one ends at once; the same command goes on. A run that fails is reported and the
+# others go on: code 1 at the end.
 # Tasks beside the validation text (X.mcq.valid.jsonl, X.qa.valid.jsonl beside X.valid.jsonl) are scored for the numbers
 # of devices of --tasks-devices (default: the least).
 # EDGEFUSE_DATA: folder of the text; EDGEFUSE_RANKS (default: the cores); EDGEFUSE_BINARY (default: it is built).
@@ -80,12 +81,12 @@ done
 
 deck_of() { find "$decks" -maxdepth 1 -name "$1_*.yaml" | sort | head -n 1; }
 
-# setting_of DECK KEY: value of a key of the section `text`, a list without its brackets; --set comes before the deck.
+# setting_of DECK SECTION KEY: its value, a list without its brackets; --set comes before the deck.
 setting_of() {
   local setting value=''
-  value=$(sed -n "s/^  $2: *\([^#]*\).*/\1/p" "$1" | head -n 1)
+  value=$(sed -n "/^$2:/,/^[^ ]*:/s/^  $3: *\([^#]*\).*/\1/p" "$1" | head -n 1)
   for setting in ${settings[@]+"${settings[@]}"}; do
-    [[ $setting != text."$2"=* ]] || value=${setting#*=}
+    [[ $setting != "$2.$3="* ]] || value=${setting#*=}
   done
   tr -d '[]"' <<<"$value" | tr ',' ' '
 }
@@ -93,7 +94,7 @@ setting_of() {
 # path_of DECK FILE: where the program looks for a text.
 path_of() {
   local folder
-  folder=$(setting_of "$1" folder | tr -d ' ')
+  folder=$(setting_of "$1" text folder | tr -d ' ')
   folder=${folder:-${EDGEFUSE_DATA:-$(dirname "$1")}}
   case $2 in
     /*) echo "$2" ;;
@@ -103,7 +104,7 @@ path_of() {
 
 for name in $cases; do
   deck=$(deck_of "$name")
-  for file in $(setting_of "$deck" files) $(setting_of "$deck" validation_files); do
+  for file in $(setting_of "$deck" text files) $(setting_of "$deck" text validation_files); do
     [ -r "$(path_of "$deck" "$file")" ] ||
       die $wrong_input "$name wants $file, not found: set EDGEFUSE_DATA to the folder of the text"
   done
@@ -176,6 +177,16 @@ deck_as_read() { # DECK METHOD
       !skip && (rivals ? $0 ~ keys : $0 !~ "^  " name[1] ":")'
 }
 
+# True for what gives the same bits for every number of devices: training on text in one place, unless its steps follow
+# those of the devices.
+without_devices() { # DECK METHOD
+  case $2 in
+    public_only) ;;
+    central) [[ $(setting_of "$1" rivals central_steps) == *[1-9]* ]] ;;
+    *) false ;;
+  esac
+}
+
 # What a run is, one setting a line: kept in its folder, so that a folder is gone on with by the same run only. The
 # deck is known by what the method reads of it. The control without devices is a method of its own here, so the others
 # do not train it again.
@@ -186,7 +197,7 @@ describe() { # DECK N SEED METHOD
   for setting in ${settings[@]+"${settings[@]}"}; do echo "set $setting"; done
   [ "$4" = public_only ] || echo 'set control.public_only=false'
   [[ $4 != *-paper ]] || echo 'set fusion.recipe=paper'
-  echo "set federation.devices=$2"
+  without_devices "$1" "$4" || echo "set federation.devices=$2"
   echo "set run.seed=$3"
 }
 
@@ -243,6 +254,22 @@ borrow() { # CASE N SEED FOLDER
   done
 }
 
+# take_twin CASE SEED METHOD FOLDER: the same run, finished for another number of devices, as links; false if there is none.
+take_twin() {
+  local twin copy=$out/.twin
+  for twin in "$out/$1"/N*/"seed$2/$3"; do
+    if [ ! -e "$twin/report.json" ] || ! cmp -s "$twin/settings.txt" "$4/settings.txt"; then continue; fi
+    rm -rf "$copy"
+    cp -al "$twin" "$copy" 2>/dev/null || { rm -rf "$copy" && cp -a "$twin" "$copy"; } ||
+      die $machine "$copy: cannot be made"
+    rm -rf "$4" && mv "$copy" "$4"
+    twin=${twin#"$out/$1/N"}
+    printf '%.4f nat/token, as with N=%s\n' "$(score_of "$4")" "${twin%%/*}"
+    return 0
+  done
+  return 1
+}
+
 child='' stopping=0 folder=''
 # shellcheck disable=SC2317 # called by the trap
 stop() {
@@ -280,7 +307,11 @@ train() {
   folder=$out/$2/N$3/seed$4/$5
   mkdir -p "$folder" || die $machine "$folder: cannot be made"
   describe "$1" "$3" "$4" "$5" >"$folder/settings.txt"
-  [ -e "$folder/deck.yaml" ] || borrow "$2" "$3" "$4" "$folder"
+  if [ ! -e "$folder/deck.yaml" ]; then
+    code=0
+    if take_twin "$2" "$4" "$5" "$folder"; then return; fi
+    borrow "$2" "$3" "$4" "$folder"
+  fi
   make_command "$1" "$3" "$4" "$5" "$folder"
   run_command "$folder/run.log" "$folder/run.log" "${command[@]}"
   case $code in
@@ -298,7 +329,7 @@ score_tasks() {
   local file task items result model
   model=$(find "$2/checkpoint" -name 'step_*.h5' 2>/dev/null | sort | tail -n 1)
   folder=$2
-  for file in $(setting_of "$1" validation_files); do
+  for file in $(setting_of "$1" text validation_files); do
     for task in mcq qa; do
       items=$(path_of "$1" "${file%.valid.jsonl}.$task.valid.jsonl")
       result=$2/task_$task.json

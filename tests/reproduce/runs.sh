@@ -133,4 +133,25 @@ says 1 '^1/2 case1 N=1 seed=1 deepfusion failed with code 3: edgefuse: .*fusion.
 sums >"$work/after"
 verdict 'results are as they were' "$(diff "$work/before" "$work/after")"
 holds 'the failure' 'case1 N=1 seed=1 deepfusion'
+
+# ---- training without devices --------------------------------------------------------------------------------
+
+# Once for all N, unless the steps follow those of the devices; the program itself says that the bits are the same.
+apart=(--methods 'public_only,central' --devices '3,4' --out "$work/apart")
+reproduce "${apart[@]}"
+says 0 '^1/4 case1 N=3 seed=1 public_only [0-9.]+ nat/token, [0-9]+ s$' '^2/4 .* central .*, [0-9]+ s$' \
+  '^3/4 case1 N=4 seed=1 public_only [0-9.]+ nat/token, as with N=3$' '^4/4 .* central .*, [0-9]+ s$'
+edgefuse train "$decks/case1_tiny.yaml" --out "$work/with4" -q --method public_only --set federation.devices=4
+ends 0
+same "$work/with4" "$work/apart/case1/N4/seed1/public_only"
+reproduce "${apart[@]}"
+says 0 '^3/4 .* finished before$'
+
+apart+=(--methods central --set rivals.central_steps=7 --out "$work/steps")
+reproduce "${apart[@]}"
+says 0 '^1/2 .* [0-9]+ s$' '^2/2 case1 N=4 seed=1 central [0-9.]+ nat/token, as with N=3$'
+edgefuse train "$decks/case1_tiny.yaml" --out "$work/central4" -q --method central --set federation.devices=4 \
+  --set rivals.central_steps=7 --set control.public_only=false
+ends 0
+same "$work/central4" "$work/steps/case1/N4/seed1/central"
 finish
