@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "cli/model_text.h"
 #include "cli/report.h"
 #include "report/quality_json.h"
 #include "train/task.h"
@@ -103,19 +102,20 @@ static ef_status print(const ef_cli *cli, const evaluation *e) {
 
 /* ---- the command -------------------------------------------------------------------------------------- */
 
-static ef_status read_files(const ef_eval_options *options, evaluation *e) {
-  EF_TRY(ef_task_kind_find(options->task, &e->task.kind));
+static ef_status read_files(const char *task, const ef_model_text_options *options, evaluation *e) {
+  EF_TRY(ef_task_kind_find(task, &e->task.kind));
   for (size_t i = 0; i < options->file_count; i++) EF_TRY(ef_task_read(&e->task, options->files[i]));
   return EF_NEW(e->results, e->task.domain_count + 1);
 }
 
-static ef_status evaluate(const ef_cli *cli, const ef_eval_options *options, evaluation *e) {
+static ef_status evaluate(const ef_cli *cli, const char *task, const ef_model_text_options *options,
+                          evaluation *e) {
   const ef_kernels *kernels;
   EF_TRY(ef_cli_backend(options->backend, &kernels));
-  EF_TRY(ef_agree(cli->par, read_files(options, e)));
-  EF_TRY(ef_model_text_load(cli->par, options->checkpoint, NULL, 0, &e->text));
+  EF_TRY(ef_agree(cli->par, read_files(task, options, e)));
+  EF_TRY(ef_model_text_load(cli->par, options, false, &e->text));
   const ef_model *model = &e->text.model;
-  size_t T = options->context ? (size_t)options->context : model->dims.max_positions;
+  size_t T = ef_model_text_window(&e->text, options);
   EF_TRY(ef_task_score(cli->par, kernels, model, e->text.tokenizer, &e->task, (size_t)options->batch, T,
                        &e->scores));
   ef_task_sum(&e->task, &e->scores, e->results);
@@ -124,9 +124,9 @@ static ef_status evaluate(const ef_cli *cli, const ef_eval_options *options, eva
   return ef_agree(cli->par, ef_par_root(cli->par) ? print(cli, e) : EF_OK);
 }
 
-ef_status ef_cli_eval_task(const ef_cli *cli, const ef_eval_options *options) {
+ef_status ef_cli_eval_task(const ef_cli *cli, const char *task, const ef_model_text_options *options) {
   evaluation e = {0};
-  ef_status status = evaluate(cli, options, &e);
+  ef_status status = evaluate(cli, task, options, &e);
   release(&e);
   return status;
 }

@@ -3,6 +3,34 @@
 #include "base/memory.h"
 #include <string.h>
 
+ef_status ef_model_text_defaults(int argc, ef_model_text_options *o) {
+  *o = (ef_model_text_options){.backend = "blas", .batch = 8};
+  return EF_NEW(o->files, (size_t)argc);
+}
+
+error_t ef_model_text_parse(int key, char *value, ef_model_text_options *o) {
+  switch (key) {
+  case EF_KEY_CONTEXT:
+    return ef_cli_int("--context", value, 1, 1000000, &o->context);
+  case EF_KEY_BATCH:
+    return ef_cli_int("--batch", value, 1, 1000000, &o->batch);
+  case EF_KEY_BACKEND:
+    o->backend = value;
+    return 0;
+  case EF_KEY_TEXT:
+    o->files[o->file_count++] = value;
+    return 0;
+  case ARGP_KEY_ARG: /* the checkpoint, then what follows --text */
+    if (o->checkpoint)
+      o->files[o->file_count++] = value;
+    else
+      o->checkpoint = value;
+    return 0;
+  default:
+    return ARGP_ERR_UNKNOWN;
+  }
+}
+
 void ef_model_text_free(ef_model_text *m) {
   for (size_t d = 0; m->streams && d < m->corpus.domain_count; d++) ef_stream_free(&m->streams[d]);
   ef_free(m->streams);
@@ -46,8 +74,8 @@ static ef_status append(const ef_model_text *m, const ef_document *document, ef_
   return EF_CHECK(grown, EF_MACHINE, "out of memory");
 }
 
-static ef_status load_text(const char *const *files, size_t count, ef_model_text *m) {
-  for (size_t i = 0; i < count; i++) EF_TRY(ef_corpus_read(&m->corpus, files[i], false));
+static ef_status load_text(const ef_model_text_options *o, ef_model_text *m) {
+  for (size_t i = 0; i < o->file_count; i++) EF_TRY(ef_corpus_read(&m->corpus, o->files[i], false));
   EF_TRY(EF_NEW(m->streams, m->corpus.domain_count));
   for (size_t i = 0; i < m->corpus.count; i++) {
     const ef_document *document = &m->corpus.documents[i];
@@ -56,10 +84,14 @@ static ef_status load_text(const char *const *files, size_t count, ef_model_text
   return EF_OK;
 }
 
-ef_status ef_model_text_load(ef_par *par, const char *checkpoint, const char *const *files, size_t count,
+ef_status ef_model_text_load(ef_par *par, const ef_model_text_options *options, bool with_text,
                              ef_model_text *m) {
   *m = (ef_model_text){0};
-  ef_status status = load_model(par, checkpoint, m);
-  if (status == EF_OK) status = load_text(files, count, m);
+  ef_status status = load_model(par, options->checkpoint, m);
+  if (status == EF_OK && with_text) status = load_text(options, m);
   return ef_agree(par, status);
+}
+
+size_t ef_model_text_window(const ef_model_text *m, const ef_model_text_options *options) {
+  return options->context ? (size_t)options->context : m->model.dims.max_positions;
 }

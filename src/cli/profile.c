@@ -11,27 +11,22 @@
 #include <string.h>
 
 enum {
-  KEY_TEXT = 0x20001,
   KEY_OUT = 'o',
-  KEY_KIND = 0x20002,
+  KEY_KIND = EF_MODEL_TEXT_KEYS,
   KEY_PROMPT,
   KEY_DECODE,
   KEY_THRESHOLDS,
-  KEY_CONTEXT,
-  KEY_BATCH,
   KEY_WINDOWS,
-  KEY_NAME,
-  KEY_BACKEND
+  KEY_NAME
 };
 enum { THRESHOLDS_MOST = 256 };
 
 typedef struct profile_options {
-  const char *checkpoint, *out, *kind, *name, *backend;
-  int64_t prompt, decode, context, batch, windows;
+  ef_model_text_options what;
+  const char *out, *kind, *name;
+  int64_t prompt, decode, windows;
   double thresholds[THRESHOLDS_MOST];
   size_t threshold_count;
-  const char **files; /* room for every word of the command line; owned */
-  size_t file_count;
 } profile_options;
 
 /* "0.5,0.8": ascending, each in 0..1. */
@@ -52,7 +47,8 @@ static error_t parse_thresholds(const char *text, profile_options *o) {
   return EINVAL;
 }
 
-static error_t parse_text(int key, char *value, profile_options *o) {
+static error_t parse(int key, char *value, struct argp_state *state) {
+  profile_options *o = state->input;
   switch (key) {
   case KEY_OUT:
     o->out = value;
@@ -63,57 +59,32 @@ static error_t parse_text(int key, char *value, profile_options *o) {
   case KEY_NAME:
     o->name = value;
     return 0;
-  case KEY_BACKEND:
-    o->backend = value;
-    return 0;
-  case KEY_TEXT:
-    o->files[o->file_count++] = value;
-    return 0;
-  case ARGP_KEY_ARG: /* the checkpoint, then what follows --text */
-    if (o->checkpoint) {
-      o->files[o->file_count++] = value;
-    } else {
-      o->checkpoint = value;
-    }
-    return 0;
-  default:
-    return ARGP_ERR_UNKNOWN;
-  }
-}
-
-static error_t parse(int key, char *value, struct argp_state *state) {
-  profile_options *o = state->input;
-  switch (key) {
   case KEY_PROMPT:
     return ef_cli_int("--prompt", value, 1, INT32_MAX, &o->prompt);
   case KEY_DECODE:
     return ef_cli_int("--decode", value, 1, INT32_MAX, &o->decode);
-  case KEY_CONTEXT:
-    return ef_cli_int("--context", value, 1, 1000000, &o->context);
-  case KEY_BATCH:
-    return ef_cli_int("--batch", value, 1, 1000000, &o->batch);
   case KEY_WINDOWS:
     return ef_cli_int("--windows", value, 0, INT32_MAX, &o->windows);
   case KEY_THRESHOLDS:
     return parse_thresholds(value, o);
   default:
-    return parse_text(key, value, o);
+    return ef_model_text_parse(key, value, &o->what);
   }
 }
 
 static const struct argp_option list[] = {
-    {"text", KEY_TEXT, "FILE...", 0, "validation text: JSON lines (text, domain) or plain text", 0},
+    {"text", EF_KEY_TEXT, "FILE...", 0, "validation text: JSON lines (text, domain) or plain text", 0},
+    {"context", EF_KEY_CONTEXT, "N", 0, "tokens of a window (default: the longest that the model takes)", 0},
+    {"batch", EF_KEY_BATCH, "N", 0, "windows computed together (default 8)", 0},
+    {"backend", EF_KEY_BACKEND, "NAME", 0, "kernels: blas (default), ref, guard, guard:ref", 0},
     {"out", KEY_OUT, "FILE", 0, "the workload, JSON", 0},
     {"kind", KEY_KIND, "KIND", 0, "forward (default: one pass over the prompt) or autoregressive", 0},
     {"prompt", KEY_PROMPT, "N", 0, "tokens of a request's prompt (default: the window)", 0},
     {"decode", KEY_DECODE, "N", 0, "tokens that a request decodes, autoregressive (default 64)", 0},
     {"thresholds", KEY_THRESHOLDS, "LIST", 0,
      "ascending confidence thresholds, as 0.5,0.8 (default: ten from 0.02 to 1)", 0},
-    {"context", KEY_CONTEXT, "N", 0, "tokens of a window (default: the longest that the model takes)", 0},
-    {"batch", KEY_BATCH, "N", 0, "windows computed together (default 8)", 0},
     {"windows", KEY_WINDOWS, "N", 0, "most windows of a domain, evenly spread (default 0: all)", 0},
     {"name", KEY_NAME, "NAME", 0, "name of the workload (default: the family)", 0},
-    {"backend", KEY_BACKEND, "NAME", 0, "kernels: blas (default), ref, guard, guard:ref", 0},
     {0}};
 
 static const struct argp argp = {
@@ -145,7 +116,7 @@ static ef_status write(const ef_cli *cli, const profile_options *o, const ef_dim
   char hash[EF_MODEL_HASH_BYTES];
   ef_workload workload = {0};
   ef_status status = EF_OK;
-  EF_GO(ef_model_path_hash(o->checkpoint, hash));
+  EF_GO(ef_model_path_hash(o->what.checkpoint, hash));
   ef_profile profile = {.name = o->name ? o->name : ef_family_name(dims->family),
                         .autoregressive = strcmp(o->kind, "autoregressive") == 0,
                         .prompt_tokens = (double)(o->prompt ? o->prompt : (int64_t)T),
@@ -164,11 +135,11 @@ done:
 static ef_status measure(const ef_cli *cli, const profile_options *o, ef_model_text *text) {
   const ef_kernels *kernels;
   ef_confidence confidence = {0};
-  EF_TRY(ef_cli_backend(o->backend, &kernels));
-  EF_TRY(ef_model_text_load(cli->par, o->checkpoint, o->files, o->file_count, text));
+  EF_TRY(ef_cli_backend(o->what.backend, &kernels));
+  EF_TRY(ef_model_text_load(cli->par, &o->what, true, text));
   const ef_dims *dims = &text->model.dims;
-  size_t T = o->context ? (size_t)o->context : dims->max_positions;
-  ef_confidence_text what = {text->streams, text->corpus.domain_count, (size_t)o->batch, T,
+  size_t T = ef_model_text_window(text, &o->what);
+  ef_confidence_text what = {text->streams, text->corpus.domain_count, (size_t)o->what.batch, T,
                              (size_t)o->windows};
   const double *thresholds = o->threshold_count ? o->thresholds : ef_profile_thresholds;
   size_t count = o->threshold_count ? o->threshold_count : EF_PROFILE_THRESHOLDS;
@@ -179,23 +150,23 @@ static ef_status measure(const ef_cli *cli, const profile_options *o, ef_model_t
 }
 
 static ef_status check(const profile_options *o) {
-  EF_TRY(EF_CHECK(o->checkpoint && o->file_count > 0 && o->out, EF_USAGE,
+  EF_TRY(EF_CHECK(o->what.checkpoint && o->what.file_count > 0 && o->out, EF_USAGE,
                   "profile: wants CHECKPOINT --text FILE... --out WORKLOAD.json"));
   return EF_CHECK(strcmp(o->kind, "forward") == 0 || strcmp(o->kind, "autoregressive") == 0, EF_USAGE,
                   "--kind %s: is not one of forward|autoregressive", o->kind);
 }
 
 ef_status ef_cli_profile(ef_cli *cli, int argc, char **argv) {
-  profile_options options = {.backend = "blas", .kind = "forward", .batch = 8, .decode = 64};
+  profile_options options = {.kind = "forward", .decode = 64};
   ef_model_text text = {0};
   bool help;
-  EF_TRY(EF_NEW(options.files, (size_t)argc));
+  EF_TRY(ef_model_text_defaults(argc, &options.what));
   ef_status status = ef_cli_parse(cli, &argp, argc, argv, &options, &help);
   if (status == EF_OK && !help) {
     status = check(&options);
     if (status == EF_OK) status = measure(cli, &options, &text);
   }
   ef_model_text_free(&text);
-  ef_free(options.files);
+  ef_free(options.what.files);
   return status;
 }
