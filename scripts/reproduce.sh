@@ -240,17 +240,17 @@ share() {
   done
 }
 
-# What other runs have computed already: the text of the seed; devices, common starts and server of the same devices.
+# What other runs have computed already: text, common starts and server of the seed; devices where there are as many.
 # The program checks what they were made from and computes anew what does not fit.
 borrow() { # CASE N SEED FOLDER
   local donor
-  for donor in "$out/$1"/N*/"seed$3"/*/; do
-    if [ ! -e "$donor/tokens/settings.yaml" ] || [ -e "$4/tokens/settings.yaml" ]; then continue; fi
-    share "$donor/tokens" "$4/tokens" tokens.h5 settings.yaml
-  done
-  for donor in "$out/$1/N$2/seed$3"/*/; do
+  for donor in "$out/$1/N$2/seed$3"/*/ "$out/$1"/N*/"seed$3"/*/; do
+    if [ -e "$donor/tokens/settings.yaml" ] && [ ! -e "$4/tokens/settings.yaml" ]; then
+      share "$donor/tokens" "$4/tokens" tokens.h5 settings.yaml
+    fi
     [ -e "$donor/report.json" ] || continue
-    share "$donor/parts" "$4/parts" 'family_*.h5' 'base_start_*.h5' 'device_*.h5' 'server_*.h5'
+    share "$donor/parts" "$4/parts" 'family_*.h5' 'base_start_*.h5' 'server_*.h5'
+    [[ $donor != "$out/$1/N$2/"* ]] || share "$donor/parts" "$4/parts" 'device_*.h5'
   done
 }
 

@@ -13,9 +13,10 @@ LABELS = {"deepfusion": "deepfusion (extended)", "deepfusion-paper": "deepfusion
 REFERENCE = "deepfusion"  # what every difference is to
 CONTROL, BOUND = "public_only", "central"
 
-# Phases whose result a run may take from another run of the same case, devices and seed (reproduce.sh links the files):
-# each is counted at its full cost in every run that needs it.
-SHARED = {"family starts", "base start", "local training", "server"}
+# Phases whose result a run may take from another run of the same case and seed (reproduce.sh links the files), and for
+# the last set of the same devices: each is counted at its full cost in every run that needs it.
+SHARED_BY_ALL = {"family starts", "base start", "server"}
+SHARED_BY_DEVICES = {"local training"}
 
 
 class Damaged(Exception):
@@ -173,9 +174,13 @@ class Results:
         """Runs of all seeds, by seed."""
         return {key[2]: run for key, run in sorted(self.runs.items()) if key[:2] == (case, n) and key[3] == method}
 
-    def group(self, run):
-        """Finished runs of the same case, devices and seed."""
-        return [other for key, other in self.runs.items() if key[:3] == (run.case, run.devices, run.seed)]
+    def sharing(self, run, phase):
+        """Finished runs, this one among them, that one result of this phase serves."""
+        if phase not in SHARED_BY_ALL | SHARED_BY_DEVICES:
+            return [run]
+        return [other for other in self.runs.values()
+                if (other.case, other.seed) == (run.case, run.seed) and phase in other.phases
+                and (phase in SHARED_BY_ALL or other.devices == run.devices)]
 
     def effort(self, run, what, devices=None):
         """FLOPs or seconds of a run, on the devices, on the server, or both (None)."""
@@ -183,8 +188,5 @@ class Results:
         for name, phase in run.phases.items():
             if devices is not None and phase["devices"] != devices:
                 continue
-            same = [run]
-            if name in SHARED:
-                same = [other for other in self.group(run) if name in other.phases]
-            total += max(other.phases[name][what] for other in same)
+            total += max(other.phases[name][what] for other in self.sharing(run, name))
         return total if run.phases else math.nan

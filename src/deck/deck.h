@@ -68,7 +68,8 @@ ef_status ef_deck_parse(const char *name, const char *yaml, const char *const *o
 void ef_deck_free(ef_deck *deck);
 
 /* Writes the sections named in `sections` ("run,text"; NULL: all) of the resolved deck as YAML into counted
- * memory: equal text means equal settings. The caller frees it. Local. */
+ * memory, without the keys that it names with a minus ("text,-text.folder"): equal text means equal settings.
+ * The caller frees it. Local. */
 ef_status ef_deck_dump(const ef_deck *deck, const char *sections, char **yaml);
 
 /* Prints the table of all keys with type, unit, range, default and help. Local. */

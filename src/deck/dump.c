@@ -102,21 +102,6 @@ static void put_families(FILE *out, const ef_deck *deck) {
   }
 }
 
-static void put_section(FILE *out, const char *section, const ef_deck *deck) {
-  fprintf(out, "%s:\n", section);
-  for (size_t i = 0; i < ef_field_count; i++) {
-    if (strcmp(ef_fields[i].section, section) != 0) continue;
-    bool families = ef_fields[i].kind == EF_KIND_FAMILIES;
-    fprintf(out, "  %s:%s", ef_fields[i].key, families ? "" : " ");
-    if (families) {
-      put_families(out, deck);
-    } else {
-      put_value(out, &ef_fields[i], deck);
-    }
-    fputc('\n', out);
-  }
-}
-
 /* True if `name` is one of the comma-separated words. */
 static bool is_listed(const char *words, const char *name) {
   size_t length = strlen(name);
@@ -128,6 +113,27 @@ static bool is_listed(const char *words, const char *name) {
   return false;
 }
 
+static bool is_left_out(const char *words, const ef_field *field) {
+  char word[128];
+  snprintf(word, sizeof word, "-%s.%s", field->section, field->key);
+  return words && is_listed(words, word);
+}
+
+static void put_section(FILE *out, const char *section, const ef_deck *deck, const char *words) {
+  fprintf(out, "%s:\n", section);
+  for (size_t i = 0; i < ef_field_count; i++) {
+    if (strcmp(ef_fields[i].section, section) != 0 || is_left_out(words, &ef_fields[i])) continue;
+    bool families = ef_fields[i].kind == EF_KIND_FAMILIES;
+    fprintf(out, "  %s:%s", ef_fields[i].key, families ? "" : " ");
+    if (families) {
+      put_families(out, deck);
+    } else {
+      put_value(out, &ef_fields[i], deck);
+    }
+    fputc('\n', out);
+  }
+}
+
 ef_status ef_deck_dump(const ef_deck *deck, const char *sections, char **yaml) {
   char *text = NULL;
   size_t size = 0;
@@ -136,7 +142,7 @@ ef_status ef_deck_dump(const ef_deck *deck, const char *sections, char **yaml) {
   if (!out) return ef_fail(EF_MACHINE, __FILE__, __LINE__, "out of memory: text of the deck");
   for (size_t i = 0; i < ef_section_count; i++) {
     const char *name = ef_sections[i].name;
-    if (!sections || is_listed(sections, name)) put_section(out, name, deck);
+    if (!sections || is_listed(sections, name)) put_section(out, name, deck, sections);
   }
   if (fclose(out) == 0) *yaml = ef_strdup(text);
   free(text);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 const char EF_DEVICE_SECTIONS[] = "text,federation,eval";
+static const char START_SECTIONS[] = "text,federation,eval" EF_BEFORE_DEVICES;
 
 static const char *const state_texts[EF_DEVICE_STATE_COUNT] = {
     "uploaded", "left out: failed to upload", "left out: no text", "left out: its numbers are not finite"};
@@ -18,7 +19,7 @@ static const char *const state_texts[EF_DEVICE_STATE_COUNT] = {
 const char *ef_device_state_text(ef_device_state state) { return state_texts[state]; }
 
 static ef_part_key start_key(size_t entry) {
-  return (ef_part_key){.kind = EF_UNIT_FAMILY, .index = entry, .sections = EF_DEVICE_SECTIONS};
+  return (ef_part_key){.kind = EF_UNIT_FAMILY, .index = entry, .sections = START_SECTIONS};
 }
 
 static ef_part_key device_key(size_t unit) {

@@ -46,6 +46,13 @@ typedef struct ef_devices {
 
 extern const char EF_DEVICE_SECTIONS[]; /* sections of the deck that a device depends on */
 
+/* Appended to the sections of what is trained before any device: keys that only say who the devices are and
+ * what they do, so that such a part serves other numbers of devices too. */
+#define EF_BEFORE_DEVICES                                                                                    \
+  ",-federation.devices,-federation.partition,-federation.sigma,-federation.alpha,-federation.steps"         \
+  ",-federation.epochs,-federation.validation_share,-federation.eval_every,-federation.patience"             \
+  ",-federation.wire,-federation.fail,-federation.fail_probability"
+
 /* Pretrains the family entries' common starts on public text. Collective. */
 ef_status ef_families_pretrain(ef_run *run, const ef_population *population);
 

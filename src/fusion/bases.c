@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char START_SECTIONS[] = "text,federation,global,eval";
+static const char START_SECTIONS[] = "text,federation,global,eval" EF_BEFORE_DEVICES;
 static const char SECTIONS[] = "text,federation,global,eval,fusion";
 
 static ef_part_key start_key(void) {

@@ -3,7 +3,11 @@
 #include "fusion/merged.h"
 
 const char EF_RIVAL_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,rivals";
-const char EF_CONTROL_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,control";
+const char EF_CONTROL_SECTIONS[] = "text,federation,global,eval,fusion,tune,exits,control" EF_BEFORE_DEVICES;
+static const char SERVER_SECTIONS[] =
+    "text,federation,global,eval,fusion,tune,exits,rivals" EF_BEFORE_DEVICES
+    ",-rivals.rounds,-rivals.steps,-rivals.lr,-rivals.experts,-rivals.central_steps,-rivals.kl,-rivals.top_k"
+    ",-rivals.device_steps";
 
 static int64_t base_steps(const ef_deck *deck) {
   return deck->federation.rounds * deck->fusion.clusters * deck->fusion.steps;
@@ -77,7 +81,7 @@ ef_status ef_recipe_public_only(ef_run *run, ef_outcome *o) {
 
 static ef_status train_server(ef_run *run, ef_outcome *o, size_t steps, ef_part_key *key, ef_cost *cost) {
   ef_tuning tuning = {
-      .unit = EF_UNIT_SERVER, .start = *key, .steps = steps, .name = "server", .sections = EF_RIVAL_SECTIONS};
+      .unit = EF_UNIT_SERVER, .start = *key, .steps = steps, .name = "server", .sections = SERVER_SECTIONS};
   ef_tuned tuned = {0};
   ef_status status = ef_recipe_train(run, o, &run->public_text, ef_unit(EF_UNIT_SERVER, 0), &tuning, &tuned);
   *key = ef_tuning_part(&tuning);

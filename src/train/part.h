@@ -16,7 +16,7 @@
 typedef struct ef_part_key {
   ef_unit_kind kind;
   size_t index;
-  const char *sections; /* of the deck that it depends on */
+  const char *sections; /* of the deck that it depends on, as ef_deck_dump takes them */
 } ef_part_key;
 
 /* Path of the part, or of its partial state. Local. */

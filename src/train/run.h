@@ -55,6 +55,6 @@ bool ef_run_checkpoint_due(ef_run *run);
  * status. Collective. */
 ef_status ef_run_meet(ef_run *run, ef_status status);
 
-/* The identity of results that depend on these sections of the deck ("text,federation"), the seed and the
- * text: hexadecimal hash into `out` (33 bytes). Local. */
+/* The identity of results that depend on these sections of the deck (as ef_deck_dump takes them), the seed
+ * and the text: hexadecimal hash into `out` (33 bytes). Local. */
 ef_status ef_run_identity(const ef_run *run, const char *sections, char out[33]);

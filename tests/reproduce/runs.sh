@@ -77,7 +77,7 @@ last='scripts/reproduce.sh, interrupted'
 setsid "$source_tree/scripts/reproduce.sh" --full --decks "$decks" --out "$out" --devices 4 --seeds 1 "${pair[@]}" \
   >"$work/out" 2>"$work/err" &
 background=$!
-wait_for "$first/metrics.jsonl" 0 'family starts'
+wait_for "$first/metrics.jsonl" 0 '"phase", "name": "family starts"'
 kill -TERM "$background"
 collect
 says 75 '^1/2 case1 N=4 seed=1 deepfusion stopped after'
@@ -92,7 +92,7 @@ says 0 '^1/2 case1 N=4 seed=1 deepfusion [0-9.]+ nat/token, [0-9]+ s$' \
   '^2/2 case1 N=4 seed=1 deepfusion-paper [0-9.]+ nat/token, [0-9]+ s$' 'RESULTS.md$'
 present "$first/report.json" "$second/report.json" "$first/task_mcq.json" "$out/case1_devices.png" "$out/case1_cost.png"
 absent "$out/case1_gap.png" "$first/stop"
-starts=$(grep -c '"name": "local training"' "$first/metrics.jsonl")
+starts=$(grep -c '"phase", "name": "local training"' "$first/metrics.jsonl")
 verdict 'two starts of local training' "$([ "$starts" -eq 2 ] || echo "$starts")"
 
 # The bits are those of a run of the program alone.
@@ -134,24 +134,35 @@ sums >"$work/after"
 verdict 'results are as they were' "$(diff "$work/before" "$work/after")"
 holds 'the failure' 'case1 N=1 seed=1 deepfusion'
 
-# ---- training without devices --------------------------------------------------------------------------------
+# ---- what other numbers of devices have in common ------------------------------------------------------------
 
-# Once for all N, unless the steps follow those of the devices; the program itself says that the bits are the same.
-apart=(--methods 'public_only,central' --devices '3,4' --out "$work/apart")
-reproduce "${apart[@]}"
-says 0 '^1/4 case1 N=3 seed=1 public_only [0-9.]+ nat/token, [0-9]+ s$' '^2/4 .* central .*, [0-9]+ s$' \
-  '^3/4 case1 N=4 seed=1 public_only [0-9.]+ nat/token, as with N=3$' '^4/4 .* central .*, [0-9]+ s$'
-edgefuse train "$decks/case1_tiny.yaml" --out "$work/with4" -q --method public_only --set federation.devices=4
+# Training without devices is done once, unless its steps follow those of the devices; common starts and the server's
+# training are taken over. The bits are those of a run alone.
+apart=$work/apart/case1
+alone=(train "$decks/case1_tiny.yaml" -q --set federation.devices=4)
+no_control=(--set control.public_only=false)
+reproduce --devices '3,4' --methods 'deepfusion,fedavg,public_only,central' --out "$work/apart"
+says 0 '^3/8 case1 N=3 seed=1 public_only [0-9.]+ nat/token, [0-9]+ s$' '^4/8 .* central .*, [0-9]+ s$' \
+  '^7/8 case1 N=4 seed=1 public_only [0-9.]+ nat/token, as with N=3$' '^8/8 .* central .*, [0-9]+ s$'
+for file in deepfusion/parts/family_00000 deepfusion/parts/base_start_00000 fedavg/parts/server_00000; do
+  shared=$([ "$apart/N3/seed1/$file.h5" -ef "$apart/N4/seed1/$file.h5" ] || echo 'another file')
+  verdict "$file is shared" "$shared"
+done
+device=deepfusion/parts/device_00000.h5
+shared=$([ ! "$apart/N3/seed1/$device" -ef "$apart/N4/seed1/$device" ] || echo 'the same file')
+verdict 'devices are not' "$shared"
+for method in deepfusion fedavg; do
+  edgefuse "${alone[@]}" "${no_control[@]}" --out "$work/$method" --method $method
+  ends 0
+  same "$work/$method" "$apart/N4/seed1/$method"
+done
+edgefuse "${alone[@]}" --out "$work/public_only" --method public_only
 ends 0
-same "$work/with4" "$work/apart/case1/N4/seed1/public_only"
-reproduce "${apart[@]}"
-says 0 '^3/4 .* finished before$'
+same "$work/public_only" "$apart/N4/seed1/public_only"
 
-apart+=(--methods central --set rivals.central_steps=7 --out "$work/steps")
-reproduce "${apart[@]}"
+reproduce --devices '3,4' --methods central --set rivals.central_steps=7 --out "$work/steps"
 says 0 '^1/2 .* [0-9]+ s$' '^2/2 case1 N=4 seed=1 central [0-9.]+ nat/token, as with N=3$'
-edgefuse train "$decks/case1_tiny.yaml" --out "$work/central4" -q --method central --set federation.devices=4 \
-  --set rivals.central_steps=7 --set control.public_only=false
+edgefuse "${alone[@]}" "${no_control[@]}" --out "$work/central" --method central --set rivals.central_steps=7
 ends 0
-same "$work/central4" "$work/steps/case1/N4/seed1/central"
+same "$work/central" "$work/steps/case1/N4/seed1/central"
 finish

@@ -147,6 +147,19 @@ Test(deck, dump_of_sections) {
   ef_deck_free(&deck);
 }
 
+Test(deck, dump_without_keys) {
+  ef_deck deck;
+  char *part = NULL;
+  cr_assert_eq(deck_from("tune: {steps: 5}\n", NULL, &deck), EF_OK);
+  cr_assert_eq(ef_deck_dump(&deck, "run,tune,-tune.steps,-run.steps,-tune.lr", &part), EF_OK);
+  cr_expect_not_null(strstr(part, "run:\n  seed: 1\n"));
+  cr_expect_not_null(strstr(part, "\ntune:\n  batch: 8\n"), "%s", part);
+  cr_expect_null(strstr(part, "  steps:"));
+  cr_expect_null(strstr(part, "  lr:"));
+  ef_free(part);
+  ef_deck_free(&deck);
+}
+
 Test(deck, help_names_every_key_with_range_and_unit) {
   char *text = NULL;
   size_t size = 0;

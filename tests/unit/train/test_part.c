@@ -121,6 +121,8 @@ Test(part, identity_follows_from_seed_text_and_the_sections_named) {
   cr_assert(same_identity("fusion.alpha=0.5", "text,federation"));
   cr_assert(!same_identity("text.public_share=0.2", "text,federation"));
   cr_assert(!same_identity("federation.families.0.width=16", "federation"));
+  cr_assert(same_identity("fusion.alpha=0.5", "text,fusion,-fusion.alpha"));
+  cr_assert(!same_identity("fusion.beta=0.5", "text,fusion,-fusion.alpha"));
   cr_assert(same_identity("run.time_limit=60", "text,fusion"), "the run section may change between starts");
   char before[33], after[33];
   cr_ok(ef_run_identity(&t.run, "text", before));
