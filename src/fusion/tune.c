@@ -59,11 +59,21 @@ static ef_status load_start(ef_tuner *t) {
   return status;
 }
 
+/* A running average begins with the start. */
+static ef_status create_average(ef_tuner *t) {
+  size_t floats = t->shard.table.floats;
+  if (t->run->deck->tune.average == 0.0) return EF_OK;
+  EF_TRY(EF_NEW(t->average, floats));
+  memcpy(t->average, t->shard.params, floats * sizeof(float));
+  return EF_OK;
+}
+
 /* What each rank does alone; failures are agreed on by the caller. */
 static ef_status create_local(ef_tuner *t) {
   EF_TRY(load_start(t));
   EF_TRY(load_source(t));
   EF_TRY(read_exit_weights(t));
+  EF_TRY(create_average(t));
   EF_TRY(ef_history_create(t->steps, &t->history));
   return EF_NEW(t->best, t->shard.table.floats);
 }
@@ -86,6 +96,7 @@ static void release(ef_tuner *t) {
   ef_history_free(&t->history);
   ef_free(t->exit_weights);
   ef_free(t->best);
+  ef_free(t->average);
 }
 
 /* ---- measuring ----------------------------------------------------------------------------------------- */
@@ -127,12 +138,29 @@ static void keep_best(ef_tuner *t, double loss) {
   memcpy(t->best, t->shard.params, t->shard.table.floats * sizeof(float));
 }
 
+/* The average takes the place of the parameters, or gives it back. */
+static void swap_average(ef_tuner *t) {
+  if (!t->average) return;
+  float *params = t->shard.params;
+  t->shard.params = t->average;
+  t->average = params;
+}
+
 static ef_status look(ef_tuner *t, float *row) {
   double loss;
-  EF_TRY(holdout_loss(t, &loss));
+  swap_average(t);
+  ef_status status = holdout_loss(t, &loss);
+  if (status == EF_OK) keep_best(t, loss);
+  swap_average(t);
+  EF_TRY(status);
   row[EF_HISTORY_HOLDOUT] = (float)loss;
-  keep_best(t, loss);
   return EF_OK;
+}
+
+/* The parameters that the training is for: the best by the holdout, or the average, or the last. */
+static void take_kept(ef_tuner *t) {
+  const float *kept = ef_tuner_has_best(t) ? t->best : t->average;
+  if (kept) memcpy(t->shard.params, kept, t->shard.table.floats * sizeof(float));
 }
 
 /* A training that ends a run may find nothing better than its start. One in between must move on, for experts
@@ -179,11 +207,21 @@ static float exits_loss(const ef_tuner *t, const ef_step_result *result) {
   return exits > 0 ? (float)(sum / (double)(exits * result->loss.tokens)) : NAN;
 }
 
+static void average_step(ef_tuner *t) {
+  const ef_kernels *k = t->run->kernels;
+  float decay = (float)t->run->deck->tune.average;
+  size_t floats = t->shard.table.floats;
+  if (!t->average) return;
+  k->scale(floats, decay, t->average);
+  k->axpy(floats, 1.0f - decay, t->shard.params, t->average);
+}
+
 static ef_status one_step(ef_tuner *t) {
   ef_step_spec spec = spec_of(t);
   ef_batches batches = {t, next_batch};
   ef_step_result result = {0};
   EF_TRY(ef_step_run(t->step_engine, &batches, &spec, &result));
+  average_step(t);
   float *row = t->history.rows[t->step];
   double tokens = (double)result.loss.tokens;
   row[EF_HISTORY_CE] = (float)(result.loss.ce / tokens);
@@ -215,7 +253,7 @@ static ef_status walk(ef_tuner *t) {
     t->run->stopping = stop;
     if (stop) return EF_STOPPED;
   }
-  if (ef_tuner_has_best(t)) memcpy(t->shard.params, t->best, t->shard.table.floats * sizeof(float));
+  take_kept(t);
   return EF_OK;
 }
 

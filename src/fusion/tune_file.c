@@ -16,6 +16,10 @@ static ef_status write_parameters(ef_tuner *t, ef_h5 *file, bool done) {
   ef_step_moments(t->step_engine, &m, &v, &floats);
   EF_TRY(ef_block_write(file, "/optimizer/m", table, m, share, routed, "first moment of AdamW"));
   EF_TRY(ef_block_write(file, "/optimizer/v", table, v, share, routed, "second moment of AdamW"));
+  if (!done && t->average) {
+    EF_TRY(
+        ef_block_write(file, "/average", table, t->average, share, true, "running average of the parameter"));
+  }
   if (done || !ef_tuner_has_best(t)) return EF_OK;
   return ef_block_write(file, "/best", table, t->best, share, true,
                         "parameter with the least holdout loss so far");
@@ -178,6 +182,7 @@ static ef_status read_state(ef_tuner *t, ef_h5 *file) {
   ef_step_moments(t->step_engine, &m, &v, &floats);
   EF_TRY(ef_block_read(file, "/optimizer/m", table, routed, m));
   EF_TRY(ef_block_read(file, "/optimizer/v", table, routed, v));
+  if (t->average) EF_TRY(ef_block_read(file, "/average", table, true, t->average));
   return ef_tuner_has_best(t) ? ef_block_read(file, "/best", table, true, t->best) : EF_OK;
 }
 

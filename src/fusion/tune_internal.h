@@ -22,6 +22,7 @@ typedef struct ef_tuner {
   ef_history history;
   float *exit_weights; /* (early exits of the model) */
   float *best;         /* (shard.table.floats) parameters of the kept step */
+  float *average;      /* (shard.table.floats) running average of the parameters; NULL: none */
   size_t B, T;         /* of a micro-batch */
   size_t steps, step, restored, best_step;
   double best_loss; /* INFINITY: none is kept so far */

@@ -102,17 +102,18 @@ ef_status ef_plan_shard_floats(const ef_planner *p, size_t *shared, size_t *rout
 
 /* ---- trainings ----------------------------------------------------------------------------------------- */
 
-/* Parameters, the best so far, two moments, sums of gradients, and both passes. */
+/* Parameters, the best so far, their average, two moments, sums of gradients, and both passes. */
 static ef_status tune_bytes(const ef_planner *p, size_t steps, bool train_experts, size_t *bytes) {
   const ef_deck *d = p->deck;
   size_t B = (size_t)d->tune.micro_batch, T = (size_t)d->global.context, M = (size_t)d->tune.batch / B;
   size_t shared, routed;
   EF_TRY(ef_plan_shard_floats(p, &shared, &routed));
   size_t trained = train_experts ? routed : 0, heads = 1 + ef_dims_exit_count(&p->global);
+  size_t copies = d->tune.average > 0.0 ? 3 : 2; /* of all parameters */
   size_t trees = shared * ef_plan_tree_buffers(M, p->ranks, false) +
                  (trained > 0 ? trained * ef_plan_tree_buffers(M, p->ranks, true) : 0);
   if (p->ranks > 1) trees += shared; /* segments that come from the others */
-  *bytes = (2 * (shared + routed) + 2 * (shared + trained) + trees + heads * B * T * p->global.D +
+  *bytes = (copies * (shared + routed) + 2 * (shared + trained) + trees + heads * B * T * p->global.D +
             steps * EF_HISTORY_COLUMNS) *
            sizeof(float);
   *bytes += ef_plan_spread_bytes(p, EF_PASS_TRAIN, B, T);

@@ -21,10 +21,10 @@ CODE
 )"
 }
 
-# wider FILE: the tiny deck with some megabytes of parameters.
+# wider FILE: the tiny deck with some megabytes of parameters, and their running average.
 wider() {
   sed -e '/^global:/,/^tune:/s/width: 32/width: 160/;s/expert_width: 16/expert_width: 128/;s/shared_width: 32/shared_width: 320/' \
-    -e 's/steps: 10/steps: 4/;s/context: 16/context: 64/' "$deck" >"$1"
+    -e 's/steps: 10/steps: 4/;s/context: 16/context: 64/;s/^tune:/&\n  average: 0.9/' "$deck" >"$1"
 }
 
 wide=$work/wide.yaml

@@ -6,6 +6,7 @@
 # says PATTERN: standard output has it.
 says() { verdict "'$1' on standard output" "$(grep -Eq -- "$1" "$work/out" || cat "$work/out")"; }
 
+sed -i 's/^tune:/&\n  average: 0.9/' "$deck" # which a stop must keep too
 edgefuse_on 3 verify-resume "$deck" --out "$work/three" --ranks-again 2 --keep
 ends 0
 says '^the same bits: 7 stops, .*on 3 ranks against one resumed on 2 and 3 in turn'
