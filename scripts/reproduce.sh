@@ -162,8 +162,8 @@ rival_keys() { # METHOD
 # What a method does not read of the rest of the deck: a key of the devices' own training, a section.
 unread() { # METHOD
   case $1 in
-    fedavg | fedjets | central | public_only) echo epochs ensemble ;;
-    fedkmt | ofakd) echo none ensemble ;;
+    central | public_only) echo epochs ensemble ;;
+    fedavg | fedjets | fedkmt | ofakd) echo none ensemble ;;
     *) echo none none ;;
   esac
 }

@@ -17,12 +17,17 @@ static size_t most_tokens(const ef_planner *p) {
   return most;
 }
 
+size_t ef_plan_rounds_steps(const ef_planner *p, size_t device) {
+  size_t tokens = ef_local_tokens(p->run, p->population, device);
+  return ef_rounds_steps(p->deck, tokens - ef_local_slice(p->deck, tokens));
+}
+
 /* The model that a device received, its trainer and its text. */
 static ef_status local_bytes(const ef_planner *p, size_t *bytes) {
   size_t tokens = most_tokens(p), model, trainer;
   ef_stream slice = {.count = ef_local_slice(p->deck, tokens)};
   ef_recipe recipe = ef_local_recipe(p->deck, p->deck->rivals.lr, slice.count >= 2 ? &slice : NULL);
-  recipe.steps = ef_rounds_steps(p->deck);
+  recipe.steps = ef_rounds_steps(p->deck, tokens - slice.count);
   recipe.context = (size_t)p->deck->global.context;
   EF_TRY(ef_plan_model_bytes(&p->local, &recipe, 0, &model, &trainer));
   *bytes = model + trainer + tokens * sizeof(int32_t) +

@@ -148,8 +148,9 @@ size_t ef_plan_measure_bytes(const ef_planner *planner, const ef_dims *dims);
 ef_status ef_plan_own_bytes(const ef_planner *planner, size_t *bytes);
 /* Targets and samples, which a run with logits holds from the first round on. Local. */
 size_t ef_plan_targets_bytes(const ef_planner *planner);
-/* ef_local_steps of a device. Local. */
+/* ef_local_steps and ef_rounds_steps of a device. Local. */
 size_t ef_plan_local_steps(const ef_planner *planner, size_t device);
+size_t ef_plan_rounds_steps(const ef_planner *planner, size_t device);
 /* A forward pass of the global model whose experts are spread over the ranks, with its exchange. Local. */
 size_t ef_plan_spread_bytes(const ef_planner *planner, ef_pass_kind kind, size_t B, size_t T);
 /* The tensors of the global model that rank 0 holds. EF_MACHINE. Local. */

@@ -207,7 +207,7 @@ ef_status ef_plan_tuning_time(const ef_planner *p, double *seconds) {
 
 static double local(const ef_planner *p, size_t n) {
   if (!ef_plan_trains(p, n)) return 0.0;
-  return local_training(p, n, &p->speeds->local, ef_rounds_steps(p->deck), p->deck->global.context) +
+  return local_training(p, n, &p->speeds->local, ef_plan_rounds_steps(p, n), p->deck->global.context) +
          measure(p, &p->speeds->local, false);
 }
 

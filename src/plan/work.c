@@ -146,7 +146,8 @@ void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
   bool frozen = (p->method->does & EF_DOES_FUSION) && !d->tune.experts;
   size_t still = frozen ? ef_dims_moe_count(&p->global) * p->global.E * 3 * p->global.D * p->global.Fe : 0;
   server_steps(p, steps, plan);
-  plan->checkpoint_bytes = sizeof(float) * (2 * moe + 2 * (moe - still));
+  size_t copies = d->tune.average > 0.0 ? 3 : 2; /* with the best so far, and the average */
+  plan->checkpoint_bytes = sizeof(float) * (copies * moe + 2 * (moe - still));
 }
 
 /* ---- rounds of the global model ------------------------------------------------------------------------ */
@@ -154,7 +155,10 @@ void ef_plan_tuning_work(const ef_planner *p, ef_plan *plan) {
 /* A model down and one up in every round; the common expert goes down once: 2 R sum |M_loc| + N |m_c|. */
 void ef_plan_rounds_work(const ef_planner *p, ef_plan *plan) {
   const ef_deck *d = p->deck;
-  size_t N = trainers(p), rounds = (size_t)d->rivals.rounds, steps = N * rounds * ef_rounds_steps(d);
+  size_t N = trainers(p), rounds = (size_t)d->rivals.rounds, steps = 0;
+  for (size_t n = 0; n < p->population->devices; n++) {
+    if (ef_plan_trains(p, n)) steps += rounds * ef_plan_rounds_steps(p, n);
+  }
   uint64_t width = ef_wire_number_bytes(d), local = width * ef_pruned_numbers(&p->global, ef_plan_held(p));
   uint64_t common = p->method->does & EF_DOES_PRUNED ? width * ef_dims_params(&p->base) : 0;
   plan->upload_bytes += N * rounds * local;

@@ -51,5 +51,7 @@ ef_status ef_rounds_run(ef_run *run, const ef_population *population, const ef_r
                         ef_devices *devices, ef_ledger *ledger, ef_rounds *rounds);
 void ef_rounds_free(ef_rounds *rounds);
 
-/* Local steps of a device in a round: rivals.steps, or its share of federation.steps. Pure. */
-size_t ef_rounds_steps(const ef_deck *deck);
+/* Local steps in a round of a device that trains on this many tokens of its own: rivals.steps, or an equal
+ * part of ef_local_steps, so that the device reads as many tokens in all rounds as one that trains a model of
+ * its own. At least one, unless federation.steps is 0. Pure. */
+size_t ef_rounds_steps(const ef_deck *deck, size_t tokens);

@@ -70,15 +70,15 @@ done:
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 
-size_t ef_rounds_steps(const ef_deck *deck) {
+size_t ef_rounds_steps(const ef_deck *deck, size_t tokens) {
   if (deck->rivals.steps > 0) return (size_t)deck->rivals.steps;
-  int64_t share = deck->federation.steps / deck->rivals.rounds;
-  return (size_t)(share == 0 && deck->federation.steps > 0 ? 1 : share);
+  size_t all = ef_local_steps(deck, tokens), share = all / (size_t)deck->rivals.rounds;
+  return share == 0 && all > 0 ? 1 : share;
 }
 
-static ef_recipe recipe_of(const ef_deck *deck, const ef_stream *slice) {
-  ef_recipe recipe = ef_local_recipe(deck, deck->rivals.lr, slice);
-  recipe.steps = ef_rounds_steps(deck);
+static ef_recipe recipe_of(const ef_deck *deck, const ef_local_text *text) {
+  ef_recipe recipe = ef_local_recipe(deck, deck->rivals.lr, &text->slice);
+  recipe.steps = ef_rounds_steps(deck, text->train.count);
   recipe.context = (size_t)deck->global.context;
   return recipe;
 }
@@ -127,7 +127,7 @@ static ef_status train(ef_round *r, size_t device, ef_model *model, const ef_loc
   ef_run *run = r->run;
   ef_round_device *d = &r->devices[device];
   ef_part_key key = ef_round_local_key(r, device);
-  ef_recipe recipe = recipe_of(run->deck, &text->slice);
+  ef_recipe recipe = recipe_of(run->deck, text);
   ef_source source = {.general = &text->train,
                       .seed = (uint64_t)run->deck->run.seed,
                       .unit = ef_unit(EF_UNIT_LOCAL, key.index)};

@@ -143,6 +143,8 @@ Test(plan, rounds_by_hand) {
   cr_expect_eq(all.part_bytes, 4 * (BASE_PARAMS + MOE_PARAMS * (3 + DEVICES + ROUNDS)));
   cr_expect_eq(one.part_bytes, all.part_bytes - 4 * DEVICES * 96);
   cr_expect_eq(all.checkpoint_bytes, 4 * 4 * MOE_PARAMS);
+  ef_plan averaged = plan_of("fedavg", SET("tune.average=0.5"));
+  cr_expect_eq(averaged.checkpoint_bytes, all.checkpoint_bytes + 4 * MOE_PARAMS);
 }
 
 /* 4 logits of 8 bytes for a scored token, of 6 in bfloat16, and 4 bytes for a window. The server makes its

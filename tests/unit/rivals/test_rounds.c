@@ -465,3 +465,26 @@ Test(rounds, when_no_numbers_are_finite_nothing_is_averaged) {
   cr_assert_not_null(strstr(ef_message(), "round 1"), "%s", ef_message());
   rounds_sample_close(&s);
 }
+
+/* Equal work: all rounds together take the steps of a device's one training
+ * (tests/unit/federation/test_local.c). */
+Test(rounds, steps_are_shared_among_the_rounds) {
+  static const struct {
+    int64_t steps, rounds, most;
+    double epochs;
+    size_t tokens, expected;
+  } cases[] = {
+      {0, 2, 100, 0.0, 1280, 50}, {0, 2, 100, 3.0, 1280, 15}, /* 30 steps in three passes of 10 */
+      {0, 4, 100, 3.0, 1280, 7},                              /* never more */
+      {0, 4, 100, 1.0, 2, 1},                                 /* but one, so that each round has a training */
+      {0, 2, 0, 3.0, 1280, 0},                                /* devices that do not train */
+      {9, 2, 100, 3.0, 1280, 9},                              /* the deck's word */
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ef_deck d = {
+        .federation = {.steps = cases[i].most, .epochs = cases[i].epochs, .batch = 4, .context = 32},
+        .rivals = {.steps = cases[i].steps, .rounds = cases[i].rounds}};
+    cr_expect_eq(ef_rounds_steps(&d, cases[i].tokens), cases[i].expected, "case %zu: %zu", i,
+                 ef_rounds_steps(&d, cases[i].tokens));
+  }
+}
