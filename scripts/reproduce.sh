@@ -15,7 +15,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 readonly wrong_command=2 wrong_input=4 machine=6 stopped=75
-readonly known='deepfusion deepfusion-paper public_only central fedavg fedjets fedkmt ofakd'
+# deepfusion is the deck's; -public without text that the proxies write, -paper by the published rules.
+readonly known='deepfusion deepfusion-public deepfusion-paper public_only central fedavg fedjets fedkmt ofakd'
 readonly quick_settings=(federation.pretrain_steps=200 federation.steps=100 federation.eval_every=25 fusion.steps=10
   global.pretrain_steps=200 tune.steps=200 rivals.steps=20 rivals.device_steps=40 rivals.central_steps=0)
 
@@ -128,7 +129,7 @@ ranks=${EDGEFUSE_RANKS:-$cores}
 set -- $cases
 offered=$("$program" train "$(deck_of "$1")" --method '?' --dry-run 2>&1 | sed -n 's/.*edgefuse knows: //p' | tr -d ',')
 [ -n "$offered" ] || die $machine "$program: does not list its methods"
-is_offered() { [[ " $offered " == *" ${1%-paper} "* ]]; }
+is_offered() { [[ " $offered " == *" ${1%-*} "* ]]; }
 
 all_methods=$known
 for method in $offered; do
@@ -159,11 +160,11 @@ rival_keys() { # METHOD
   esac
 }
 
-# What a method does not read of the rest of the deck: a key of the devices' own training, a section.
+# What a method does not read of the rest of the deck: keys, as a pattern, and a section.
 unread() { # METHOD
   case $1 in
-    central | public_only) echo epochs ensemble ;;
-    fedavg | fedjets | fedkmt | ofakd) echo none ensemble ;;
+    central | public_only) echo 'epochs|transfer|generated_[a-z]+' ensemble ;;
+    fedavg | fedjets | fedkmt | ofakd) echo 'transfer|generated_[a-z]+' ensemble ;;
     *) echo none none ;;
   esac
 }
@@ -172,9 +173,9 @@ unread() { # METHOD
 deck_as_read() { # DECK METHOD
   sed 's/[[:space:]]*#.*//; /^[[:space:]]*$/d' "$1" |
     awk -v keys="^  ($(rival_keys "$2")):" -v unread="$(unread "$2")" '
-      BEGIN { split(unread, name, " ") }
-      /^[^ ]/ { rivals = /^rivals:/; skip = $0 ~ "^" name[2] ":" }
-      !skip && (rivals ? $0 ~ keys : $0 !~ "^  " name[1] ":")'
+      BEGIN { split(unread, what, " "); others = "^  (" what[1] "):" }
+      /^[^ ]/ { rivals = /^rivals:/; skip = $0 ~ "^" what[2] ":" }
+      !skip && (rivals ? $0 ~ keys : $0 !~ others)'
 }
 
 # True for what gives the same bits for every number of devices: training on text in one place, unless its steps follow
@@ -193,10 +194,11 @@ without_devices() { # DECK METHOD
 describe() { # DECK N SEED METHOD
   local setting
   echo "deck $(basename "$1") $(deck_as_read "$1" "$4" | sha256sum | cut -c 1-32)"
-  echo "method ${4%-paper}"
+  echo "method ${4%-*}"
   for setting in ${settings[@]+"${settings[@]}"}; do echo "set $setting"; done
   [ "$4" = public_only ] || echo 'set control.public_only=false'
   [[ $4 != *-paper ]] || echo 'set fusion.recipe=paper'
+  [[ $4 != *-* ]] || echo 'set fusion.transfer=public'
   without_devices "$1" "$4" || echo "set federation.devices=$2"
   echo "set run.seed=$3"
 }

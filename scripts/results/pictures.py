@@ -11,7 +11,8 @@ from results.pages import label  # noqa: E402
 from results.runs import BOUND, CONTROL, REFERENCE  # noqa: E402
 
 COLOURS = {"central": "#4b5563", "public_only": "#9ca3af", "fedavg": "#1d4ed8", "fedjets": "#0e7490",
-           "fedkmt": "#15803d", "ofakd": "#7e22ce", "deepfusion-paper": "#ca8a04", "deepfusion": "#c2410c"}
+           "fedkmt": "#15803d", "ofakd": "#7e22ce", "deepfusion-paper": "#ca8a04", "deepfusion-public": "#fb923c",
+           "deepfusion": "#c2410c"}
 OTHERS = ["#db2777", "#84cc16", "#0ea5e9", "#92400e"]
 
 

@@ -8,8 +8,10 @@ import re
 import h5py
 
 # In the order of the tables; what else is found comes behind.
-METHODS = ["central", "public_only", "fedavg", "fedjets", "fedkmt", "ofakd", "deepfusion-paper", "deepfusion"]
-LABELS = {"deepfusion": "deepfusion (extended)", "deepfusion-paper": "deepfusion (paper)"}
+METHODS = ["central", "public_only", "fedavg", "fedjets", "fedkmt", "ofakd", "deepfusion-paper", "deepfusion-public",
+           "deepfusion"]
+LABELS = {"deepfusion": "deepfusion (extended)", "deepfusion-paper": "deepfusion (paper)",
+          "deepfusion-public": "deepfusion (public text)"}
 REFERENCE = "deepfusion"  # what every difference is to
 CONTROL, BOUND = "public_only", "central"
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The method ofakd is deepfusion with two keys of the deck: the same bits, on any number of ranks and after a stop, and
+# The method ofakd is deepfusion with three keys of the deck: the same bits, on any number of ranks and after a stop, and
 # the same bytes.
 # shellcheck source=tests/faults/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -10,12 +10,14 @@ shows() { verdict "$2 in $1" "$(grep -qx -- "  $2" "$1" || grep -- "  ${2%%:*}:"
 
 one=$work/ofakd-1
 for ranks in 1 2 3; do
-  edgefuse_on "$ranks" train "$deck" --method ofakd --out "$work/ofakd-$ranks" -q --set fusion.features=hints
+  edgefuse_on "$ranks" train "$deck" --method ofakd --out "$work/ofakd-$ranks" -q --set fusion.features=hints \
+    --set fusion.transfer=generated
   ends 0
   [ "$ranks" -eq 1 ] || same "$one" "$work/ofakd-$ranks"
 done
 shows "$one/deck.yaml" 'features: ofa'
 shows "$one/deck.yaml" 'kl: 0'
+shows "$one/deck.yaml" 'transfer: public'
 
 # Only the name of the method tells it from deepfusion with the same keys.
 edgefuse train "$deck" --out "$work/set" -q --set fusion.features=ofa --set tune.kl=0
