@@ -75,7 +75,7 @@ Test(train_average, follows_its_definition) {
   write_text(in(folder, "text.jsonl"));
   write_deck(in(folder, "deck.yaml"));
   for (int steps = 1; steps <= 3; steps++) {
-    char number[8];
+    char number[16];
     snprintf(number, sizeof number, "%d", steps);
     train(number, "0", &plain[steps]);
     train(number, "0.75", &average[steps]);
