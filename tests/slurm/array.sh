@@ -4,10 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 cluster 1
 
-local_steps 60
+local_steps 200
 edgefuse train "$deck" --out "$work/reference" -q --set run.seed=2
 ends 0
-slow 15
+slow 5 # the launcher is told of a signal three seconds behind its start at the earliest: the run must outlast them
 export EDGEFUSE_PROGRAM=$work/slow
 submit --array=1-2 -n 1 -t 5 jobs/array.sbatch seeds "$deck" "$work/seeds"
 seeds=$job
